@@ -1,0 +1,60 @@
+//! A clip: one finished stereo loop, the thing every room hands on.
+//!
+//! A clip is a circle: the sample after the last one is the first one.
+
+/// The codec's and the models' sample rate, in hertz.
+pub const SAMPLE_RATE: u32 = 44_100;
+
+/// Where a generated clip came from; enough to make it again.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Provenance {
+    /// Hex digest (BLAKE3) of the model file.
+    pub model: String,
+    /// Seed of the noise.
+    pub seed: u64,
+    /// Solver steps.
+    pub steps: u32,
+}
+
+/// One stereo loop.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Clip {
+    /// `[left, right]`, both of the same length, nominally within -1..1.
+    pub samples: [Vec<f32>; 2],
+    /// In hertz.
+    pub sample_rate: u32,
+    /// Length in beats (quarter notes), at least 1.
+    pub beats: u32,
+    /// Beats per minute, positive and finite.
+    pub bpm: f64,
+    /// None for recorded audio.
+    pub provenance: Option<Provenance>,
+}
+
+impl Clip {
+    /// Samples per channel of a loop of `beats` at `bpm`, rounded to a sample.
+    pub fn length(beats: u32, bpm: f64, sample_rate: u32) -> usize {
+        (f64::from(beats) * 60.0 / bpm * f64::from(sample_rate)).round() as usize
+    }
+
+    /// Samples per channel.
+    pub fn len(&self) -> usize {
+        self.samples[0].len()
+    }
+
+    /// True when the clip holds no sample.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Length in seconds.
+    pub fn seconds(&self) -> f64 {
+        self.len() as f64 / f64::from(self.sample_rate)
+    }
+
+    /// Largest absolute sample.
+    pub fn peak(&self) -> f32 {
+        let channel = |c: &[f32]| c.iter().fold(0f32, |m, s| m.max(s.abs()));
+        channel(&self.samples[0]).max(channel(&self.samples[1]))
+    }
+}

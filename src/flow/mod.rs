@@ -1,0 +1,32 @@
+//! The method: a rectified flow between noise (t = 1) and latents (t = 0).
+//!
+//! In: noise `[batch, channel, frame]` and a [`Velocity`] source; out: latents of the same shape,
+//! standardised. [`objective`] trains the net, [`solver`] integrates it, [`noise`] turns a seed
+//! into the starting point on the CPU (so that each device starts from the same numbers), and
+//! [`unet`] is the net. Everything here runs on whatever Burn device its tensors live on.
+//!
+//! Source of the method: Liu, Gong and Liu, "Flow Straight and Fast", 2022 (arXiv 2209.03003).
+
+pub mod layers;
+pub mod noise;
+pub mod objective;
+pub mod solver;
+pub mod unet;
+
+use burn::tensor::Tensor;
+
+/// What a loop should be like, beside its noise. One entry per loop of the batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition {
+    /// Tempo in beats per minute.
+    pub bpm: f64,
+    /// Index of the label, or None for "any".
+    pub label: Option<usize>,
+}
+
+/// A source of the velocity `v(x_t, t)`, the net of the flow.
+pub trait Velocity {
+    /// `x`: `[batch, channel, frame]`; `t`: `[batch]` in 0..1; one condition per loop.
+    /// Returns the velocity, of the shape of `x`.
+    fn velocity(&self, x: Tensor<3>, t: Tensor<1>, conditions: &[Condition]) -> Tensor<3>;
+}

@@ -1,0 +1,223 @@
+//! The model file: one net, the statistics of its latents, its labels and its codec, in one
+//! safetensors file.
+//!
+//! Layout: metadata `flowloop` holds a JSON [`Header`]; tensors `net.*` (16-bit or 32-bit floats,
+//! named as the net's parameters), `latents.mean` and `latents.std` `[channel]`, and `codec.*`.
+//! A file is checked whole before anything is built: sizes, shapes, finite numbers. Memory stays
+//! within a small multiple of the file's size. Runs on any thread but the audio thread.
+
+pub mod generator;
+mod import;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use half::f16;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use crate::codec::{Codec, CodecConfig};
+use crate::flow::unet::{UNet, UNetConfig, Weight, Weights, with_weights};
+
+pub use generator::{GenerateError, Generator, Job, embedded_model};
+pub use import::{convert_state, import_pytorch};
+
+/// The layout's version; a file of a later one is refused.
+const VERSION: u32 = 1;
+const METADATA: &str = "flowloop";
+
+/// What a model file says of itself.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Header {
+    /// Version of the layout.
+    pub version: u32,
+    /// The model's name.
+    pub name: String,
+    /// Sources, licences and credits in a sentence or two.
+    #[serde(default)]
+    pub credits: String,
+    /// The net's size.
+    pub net: UNetConfig,
+    /// Names of the labels, in the net's order.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// The codec's settings; None when another codec made the latents.
+    #[serde(default)]
+    pub codec: Option<CodecConfig>,
+    /// Training steps behind the weights.
+    #[serde(default)]
+    pub trained_steps: u64,
+}
+
+/// A model in memory.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// What it says of itself.
+    pub header: Header,
+    /// The net's parameters.
+    pub weights: Weights,
+    /// Mean of each latent channel over the training set.
+    pub mean: Vec<f32>,
+    /// Standard deviation of each latent channel over the training set, positive.
+    pub std: Vec<f32>,
+    /// Turns latents to audio; None when another codec made the latents.
+    pub codec: Option<Codec>,
+    /// Hex digest (BLAKE3) of the file it came from; empty before it was saved.
+    pub hash: String,
+}
+
+/// Why a model could not be read or written. Each message says what to do.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // The messages say it.
+pub enum ModelError {
+    #[error("cannot read {path}: {error}. Check the path and the permissions")]
+    Read { path: PathBuf, error: std::io::Error },
+    #[error("cannot write {path}: {error}. Nothing was overwritten; choose a folder you may write to")]
+    Write { path: PathBuf, error: std::io::Error },
+    #[error("{what} is not a Flowloop model ({reason}). Export or download it again")]
+    Damaged { what: String, reason: String },
+    #[error("{what} was made by a newer Flowloop (layout {version}). Update Flowloop to open it")]
+    Newer { what: String, version: u32 },
+    #[error("{path} is no PyTorch checkpoint of this net: {reason}")]
+    Checkpoint { path: PathBuf, reason: String },
+}
+
+/// Storage of the net's weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// 16-bit floats, for files that travel.
+    Half,
+    /// 32-bit floats, exact.
+    Full,
+}
+
+impl Model {
+    /// Reads a model file.
+    pub fn load(path: &Path) -> Result<Self, ModelError> {
+        let bytes = std::fs::read(path).map_err(|error| ModelError::Read { path: path.into(), error })?;
+        Self::from_bytes(&bytes, &path.display().to_string())
+    }
+
+    /// Reads a model from memory; `what` names it in errors.
+    pub fn from_bytes(bytes: &[u8], what: &str) -> Result<Self, ModelError> {
+        let damaged = |reason: String| ModelError::Damaged { what: what.into(), reason };
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(e.to_string()))?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
+        let json = metadata.metadata().as_ref().and_then(|m| m.get(METADATA));
+        let json = json.ok_or_else(|| damaged("it has no Flowloop header".into()))?;
+        let version: Version = serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?;
+        if version.version > VERSION {
+            return Err(ModelError::Newer { what: what.into(), version: version.version });
+        }
+        let header: Header = serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?;
+        header.net.validate().map_err(damaged)?;
+        if header.net.labels != header.labels.len() {
+            return Err(damaged("the labels do not match the net".into()));
+        }
+        let mut weights = Weights::new();
+        let mut others = HashMap::new();
+        for (name, view) in tensors.iter() {
+            let weight = read_tensor(name, &view).map_err(damaged)?;
+            match name.strip_prefix("net.") {
+                Some(name) => drop(weights.insert(name.into(), weight)),
+                None => drop(others.insert(name.to_string(), weight)),
+            }
+        }
+        let channels = header.net.channels;
+        let mut statistic = |name: &str| match others.remove(name) {
+            Some(w) if w.shape == [channels] => Ok(w.values),
+            _ => Err(damaged(format!("tensor {name} is missing or has the wrong shape"))),
+        };
+        let (mean, std) = (statistic("latents.mean")?, statistic("latents.std")?);
+        if std.iter().any(|s| *s <= 0.0) {
+            return Err(damaged("a standard deviation is not positive".into()));
+        }
+        let lookup = |name: &str| others.get(name).map(|w| (w.shape.clone(), w.values.clone()));
+        let codec = match &header.codec {
+            Some(config) => {
+                let codec = Codec::from_tensors(config.clone(), &lookup).map_err(|e| damaged(e.to_string()))?;
+                if config.channels != channels {
+                    return Err(damaged("the codec's channels do not match the net's".into()));
+                }
+                Some(codec)
+            }
+            None => None,
+        };
+        let hash = blake3::hash(bytes).to_hex().to_string();
+        let model = Self { header, weights, mean, std, codec, hash };
+        // Shapes are checked by building the net once; its parameters are lazy until replaced.
+        model.net(&Device::flex()).map_err(damaged)?;
+        Ok(model)
+    }
+
+    /// Builds the net on a device.
+    pub fn net(&self, device: &Device) -> Result<UNet, String> {
+        with_weights(UNet::new(&self.header.net, device), &self.weights)
+    }
+
+    /// The file's bytes.
+    pub fn to_bytes(&self, precision: Precision) -> Vec<u8> {
+        let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
+        let full = |v: &[f32]| bytemuck::cast_slice(v).to_vec();
+        for (name, weight) in &self.weights {
+            let (dtype, bytes) = match precision {
+                Precision::Full => (Dtype::F32, full(&weight.values)),
+                Precision::Half => {
+                    let half: Vec<u16> = weight.values.iter().map(|v| f16::from_f32(*v).to_bits()).collect();
+                    (Dtype::F16, bytemuck::cast_slice(&half).to_vec())
+                }
+            };
+            tensors.push((format!("net.{name}"), dtype, weight.shape.clone(), bytes));
+        }
+        for (name, values) in [("latents.mean", &self.mean), ("latents.std", &self.std)] {
+            tensors.push((name.into(), Dtype::F32, vec![values.len()], full(values)));
+        }
+        for (name, shape, values) in self.codec.iter().flat_map(|c| c.tensors()) {
+            tensors.push((name, Dtype::F32, shape, full(&values)));
+        }
+        let json = serde_json::to_string(&self.header).expect("a header is plain data");
+        let views: BTreeMap<&str, TensorView> = tensors
+            .iter()
+            .map(|(n, d, s, b)| (n.as_str(), TensorView::new(*d, s.clone(), b).expect("sizes agree")))
+            .collect();
+        safetensors::serialize(views, Some(HashMap::from([(METADATA.to_string(), json)])))
+            .expect("valid tensors serialise")
+    }
+
+    /// Writes the file; an older one of the name is replaced only by a complete new one.
+    pub fn save(&self, path: &Path, precision: Precision) -> Result<(), ModelError> {
+        write_whole(path, &self.to_bytes(precision))
+            .map_err(|error| ModelError::Write { path: path.into(), error })
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Version {
+    version: u32,
+}
+
+/// Writes to a temporary file beside `path`, then renames it.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{}.part", std::process::id()));
+    let part = path.with_file_name(name);
+    let result = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path));
+    if result.is_err() {
+        let _ = std::fs::remove_file(&part);
+    }
+    result
+}
+
+/// A tensor as 32-bit floats, all finite.
+pub(crate) fn read_tensor(name: &str, view: &TensorView) -> Result<Weight, String> {
+    let data = view.data();
+    let values: Vec<f32> = match view.dtype() {
+        Dtype::F32 => data.chunks_exact(4).map(|c| f32::from_le_bytes([c[0], c[1], c[2], c[3]])).collect(),
+        Dtype::F16 => data.chunks_exact(2).map(|c| f16::from_le_bytes([c[0], c[1]]).to_f32()).collect(),
+        other => return Err(format!("tensor {name} holds {other:?}, 16- or 32-bit floats are needed")),
+    };
+    match values.iter().all(|v| v.is_finite()) {
+        true => Ok(Weight { shape: view.shape().to_vec(), values }),
+        false => Err(format!("tensor {name} holds numbers that are not finite")),
+    }
+}

@@ -1,0 +1,166 @@
+//! The training set as latents: encoded, standardised per channel, split.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+use safetensors::SafeTensors;
+
+use crate::codec::{Codec, CodecConfig};
+use crate::dataset::Loop;
+use crate::model::read_tensor;
+
+/// One loop's standardised latents.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LatentLoop {
+    /// Latent frames.
+    pub frames: usize,
+    /// `[channel, frame]` row by row.
+    pub values: Vec<f32>,
+    /// Tempo in beats per minute.
+    pub bpm: f64,
+    /// Index of its label.
+    pub label: Option<usize>,
+}
+
+impl LatentLoop {
+    /// The loop started `frames` later: a circle has no beginning.
+    pub fn rotated(&self, frames: usize) -> Vec<f32> {
+        let mut values = self.values.clone();
+        values.chunks_exact_mut(self.frames).for_each(|row| row.rotate_left(frames % row.len()));
+        values
+    }
+}
+
+/// Everything that a training sees.
+#[derive(Clone, Debug)]
+pub struct LatentSet {
+    /// Latent channels.
+    pub channels: usize,
+    /// Loops to learn from.
+    pub training: Vec<LatentLoop>,
+    /// Loops held out.
+    pub validation: Vec<LatentLoop>,
+    /// Names of the labels.
+    pub labels: Vec<String>,
+    /// Per channel over the training loops, before standardising.
+    pub mean: Vec<f32>,
+    /// Per channel over the training loops, before standardising; positive.
+    pub std: Vec<f32>,
+    /// Made the latents; None when another codec did.
+    pub codec: Option<Codec>,
+}
+
+/// Why there is no training set.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // The messages say it.
+pub enum LatentError {
+    #[error("the codec: {0}")]
+    Codec(#[from] crate::codec::CodecError),
+    #[error("no loop is left whose length suits the net: lengths must be multiples of {0} latent frames. Use fewer layers")]
+    Stride(usize),
+    #[error("{path} holds no latents: {reason}. Needed: a safetensors file with a tensor `latents` [loop, channel, frame] of finite numbers, two loops or more")]
+    File { path: String, reason: String },
+}
+
+impl LatentSet {
+    /// Fits the codec on the training loops (or takes `codec`), encodes all and standardises.
+    pub fn encode(
+        training: &[&Loop],
+        validation: &[&Loop],
+        config: CodecConfig,
+        codec: Option<Codec>,
+        stride: usize,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Self, LatentError> {
+        let codec = match codec {
+            Some(codec) => codec,
+            None => {
+                let clips: Vec<_> = training.iter().map(|l| &l.clip).collect();
+                Codec::fit(config, &clips, progress)?
+            }
+        };
+        let mut labels: Vec<String> = training.iter().filter_map(|l| l.label.clone()).collect();
+        labels.sort();
+        labels.dedup();
+        let encode = |loops: &[&Loop]| -> Result<Vec<LatentLoop>, LatentError> {
+            let encoded = loops.par_iter().map(|l| {
+                let latents = codec.encode(&l.clip)?;
+                let label = l.label.as_ref().and_then(|name| labels.binary_search(name).ok());
+                Ok(LatentLoop { frames: latents.frames, values: latents.values, bpm: l.clip.bpm, label })
+            });
+            let encoded: Result<Vec<_>, LatentError> = encoded.collect();
+            Ok(encoded?.into_iter().filter(|l| l.frames % stride == 0).collect())
+        };
+        let (training, validation) = (encode(training)?, encode(validation)?);
+        if training.is_empty() {
+            return Err(LatentError::Stride(stride));
+        }
+        let channels = codec.config().channels;
+        Ok(Self::standardised(channels, training, validation, labels, Some(codec)))
+    }
+
+    /// Latents that another codec made: a safetensors file with a tensor `latents`
+    /// `[loop, channel, frame]`. Each tenth loop is held out.
+    pub fn from_file(path: &Path, stride: usize) -> Result<Self, LatentError> {
+        let wrong = |reason: String| LatentError::File { path: path.display().to_string(), reason };
+        let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|e| wrong(e.to_string()))?;
+        let view = file.tensor("latents").map_err(|e| wrong(e.to_string()))?;
+        let tensor = read_tensor("latents", &view).map_err(wrong)?;
+        let [loops, channels, frames] = tensor.shape[..] else {
+            return Err(wrong(format!("`latents` has {} axes", tensor.shape.len())));
+        };
+        if loops < 2 || channels == 0 || frames == 0 {
+            return Err(wrong(format!("its shape is {:?}", tensor.shape)));
+        }
+        if frames % stride != 0 {
+            return Err(LatentError::Stride(stride));
+        }
+        let all = tensor.values.chunks_exact(channels * frames);
+        let all = all.map(|v| LatentLoop { frames, values: v.to_vec(), bpm: 120.0, label: None });
+        let (mut training, mut validation) = (Vec::new(), Vec::new());
+        for (i, one) in all.enumerate() {
+            if i % 10 == 1 { validation.push(one) } else { training.push(one) }
+        }
+        Ok(Self::standardised(channels, training, validation, Vec::new(), None))
+    }
+
+    fn standardised(
+        channels: usize,
+        mut training: Vec<LatentLoop>,
+        mut validation: Vec<LatentLoop>,
+        labels: Vec<String>,
+        codec: Option<Codec>,
+    ) -> Self {
+        let (mean, std): (Vec<f32>, Vec<f32>) = (0..channels).map(|c| statistics(&training, c)).unzip();
+        for one in training.iter_mut().chain(&mut validation) {
+            for (c, row) in one.values.chunks_exact_mut(one.frames).enumerate() {
+                row.iter_mut().for_each(|v| *v = (*v - mean[c]) / std[c]);
+            }
+        }
+        Self { channels, training, validation, labels, mean, std, codec }
+    }
+
+    /// Digest of the training loops: a checkpoint goes on only with the same.
+    pub fn digest(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for one in self.training.iter().chain(&self.validation) {
+            hasher.update(&(one.frames as u64).to_le_bytes());
+            hasher.update(bytemuck::cast_slice(&one.values));
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+}
+
+/// Mean and standard deviation of one channel; a constant channel keeps its scale.
+fn statistics(loops: &[LatentLoop], channel: usize) -> (f32, f32) {
+    let (mut n, mut sum, mut squares) = (0.0, 0.0, 0.0);
+    for value in loops.iter().flat_map(|l| &l.values[channel * l.frames..(channel + 1) * l.frames]) {
+        n += 1.0;
+        sum += f64::from(*value);
+        squares += f64::from(*value).powi(2);
+    }
+    let mean = sum / f64::max(n, 1.0);
+    let variance = squares / f64::max(n, 1.0) - mean * mean;
+    (mean as f32, if variance > 1e-12 { variance.sqrt() as f32 } else { 1.0 })
+}

@@ -1,0 +1,186 @@
+//! Training: latents in, a model out.
+//!
+//! [`latents`] turns loops (or another codec's latents) into a standardised set, [`Trainer`] makes
+//! one step after the other, [`checkpoint`] keeps it safe. Each step draws its loops, times and
+//! noise from counters of (seed, step), so a resumed run sees what an unbroken one would have seen.
+//! Runs on the companion's main thread, on any Burn device.
+
+pub mod checkpoint;
+pub mod ema;
+pub mod latents;
+
+use burn::grad_clipping::GradientClippingConfig;
+use burn::module::Module;
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::flow::noise::Philox;
+use crate::flow::objective::{self, TimeSampling};
+use crate::flow::unet::{UNet, UNetConfig};
+use crate::flow::{Condition, Velocity};
+use ema::Ema;
+use latents::{LatentLoop, LatentSet};
+
+/// Settings of a run; a checkpoint remembers them.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct TrainingConfig {
+    /// Loops a step.
+    pub batch: usize,
+    /// Adam's step size after the warm-up.
+    pub learning_rate: f64,
+    /// Steps over which the step size rises from 0.
+    pub warm_up: u64,
+    /// Decay of the running average of the weights, per step.
+    pub ema_decay: f64,
+    /// Share of loops shown without their label, for guidance.
+    pub label_dropout: f64,
+    /// Distribution of the training times.
+    pub times: TimeSampling,
+    /// Names the run's random numbers.
+    pub seed: u64,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self {
+            batch: 32,
+            learning_rate: 8e-4,
+            warm_up: 100,
+            ema_decay: 0.998,
+            label_dropout: 0.1,
+            times: TimeSampling::default(),
+            seed: 0,
+        }
+    }
+}
+
+/// Random streams of one step.
+#[derive(Clone, Copy)]
+enum Draw {
+    Loops,
+    Times,
+    Noise,
+    Labels,
+    Bars,
+}
+
+const DRAWS: u64 = 8;
+/// Stream numbers of the validation noise, apart from those of the steps.
+const VALIDATION_STREAM: u64 = 1 << 62;
+/// Latent frames of a 4/4 bar, the unit of rotation.
+const BAR: usize = 4 * crate::codec::LATENTS_PER_BEAT;
+
+/// A net in training.
+pub struct Trainer {
+    config: TrainingConfig,
+    net: UNet,
+    optimizer: ModuleOptimizer,
+    ema: Ema,
+    step: u64,
+    device: Device,
+}
+
+impl Trainer {
+    /// A fresh net on `device` (made autodiff here).
+    pub fn new(net: &UNetConfig, config: TrainingConfig, device: &Device) -> Self {
+        let device = device.clone().autodiff();
+        device.seed(config.seed);
+        let net = UNet::new(net, &device).materialize();
+        let ema = Ema::new(&net);
+        Self { optimizer: optimizer(), config, net, ema, step: 0, device }
+    }
+
+    /// Steps done.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// The run's settings.
+    pub fn config(&self) -> &TrainingConfig {
+        &self.config
+    }
+
+    /// The averaged net, the one to use.
+    pub fn averaged(&self) -> &UNet {
+        self.ema.net()
+    }
+
+    /// One step on loops of `set`; returns the loss as a tensor, so that reading it can wait.
+    pub fn advance(&mut self, set: &LatentSet) -> Tensor<1> {
+        let (batch, conditions) = self.draw_batch(set);
+        let frames = batch[0].len() / set.channels;
+        let shape = [batch.len(), set.channels, frames];
+        let tensor = |v: Vec<f32>| Tensor::<3>::from_data(TensorData::new(v, shape), &self.device);
+        let data = tensor(batch.concat());
+        let noise = tensor(self.random(Draw::Noise).normals(shape.iter().product()));
+        let times = self.config.times.draw(&self.random(Draw::Times), shape[0]);
+        let t = Tensor::<1>::from_floats(times.as_slice(), &self.device);
+
+        let x = objective::interpolate(data.clone(), noise.clone(), t.clone());
+        let predicted = self.net.velocity(x, t, &conditions);
+        let loss = objective::loss(predicted, objective::target(data, noise));
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.net);
+        let rate = self.config.learning_rate * ((self.step + 1) as f64 / self.config.warm_up.max(1) as f64).min(1.0);
+        self.net = self.optimizer.step(rate, self.net.clone(), gradients);
+        self.step += 1;
+        // Early on the average follows closely, so that it forgets the random start.
+        let decay = self.config.ema_decay.min(self.step as f64 / (self.step as f64 + 10.0));
+        self.ema.update(&self.net, decay);
+        loss.inner()
+    }
+
+    fn random(&self, draw: Draw) -> Philox {
+        Philox::new(self.config.seed, self.step * DRAWS + draw as u64)
+    }
+
+    /// Loops of one length, rotated by whole bars, and their conditions.
+    fn draw_batch(&self, set: &LatentSet) -> (Vec<Vec<f32>>, Vec<Condition>) {
+        let pick = self.random(Draw::Loops);
+        let frames = set.training[pick.below(0, set.training.len())].frames;
+        let same: Vec<&LatentLoop> = set.training.iter().filter(|l| l.frames == frames).collect();
+        let (bars, labels) = (self.random(Draw::Bars), self.random(Draw::Labels));
+        (0..self.config.batch as u64)
+            .map(|i| {
+                let chosen = same[pick.below(1 + i, same.len())];
+                let rotation = BAR * bars.below(i, (frames / BAR).max(1));
+                let label = chosen.label.filter(|_| labels.uniform(i) >= self.config.label_dropout);
+                (chosen.rotated(rotation), Condition { bpm: chosen.bpm, label })
+            })
+            .unzip()
+    }
+
+    /// Loss of the averaged net on `loops`, at fixed times and noise.
+    pub fn validation_loss(&self, loops: &[LatentLoop], channels: usize) -> f64 {
+        validation_loss(self.averaged(), loops, channels, self.config.times, &self.device.clone().inner())
+    }
+}
+
+/// Mean loss of a net over loops, each at four fixed times with fixed noise.
+pub fn validation_loss(net: &impl Velocity, loops: &[LatentLoop], channels: usize, times: TimeSampling, device: &Device) -> f64 {
+    const TIMES: usize = 4;
+    let mut sum = 0.0;
+    for (index, one) in loops.iter().enumerate() {
+        let random = Philox::new(0, VALIDATION_STREAM + index as u64);
+        let shape = [TIMES, channels, one.frames];
+        let tensor = |v: Vec<f32>| Tensor::<3>::from_data(TensorData::new(v, shape), device);
+        let data = tensor(one.values.repeat(TIMES));
+        let noise = tensor(random.normals(shape.iter().product()));
+        let drawn = times.draw(&Philox::new(1, VALIDATION_STREAM + index as u64), TIMES);
+        let t = Tensor::<1>::from_floats(drawn.as_slice(), device);
+        let conditions = vec![Condition { bpm: one.bpm, label: one.label }; TIMES];
+        let x = objective::interpolate(data.clone(), noise.clone(), t.clone());
+        let loss = objective::loss(net.velocity(x, t, &conditions), objective::target(data, noise));
+        sum += f64::from(loss.into_scalar::<f32>());
+    }
+    sum / loops.len().max(1) as f64
+}
+
+/// The loss of always predicting the mean velocity, 0 for standardised latents.
+pub fn constant_loss(loops: &[LatentLoop]) -> f64 {
+    let squares = |l: &LatentLoop| l.values.iter().map(|v| f64::from(v * v)).sum::<f64>() / l.values.len() as f64;
+    1.0 + loops.iter().map(squares).sum::<f64>() / loops.len().max(1) as f64
+}
+
+fn optimizer() -> ModuleOptimizer {
+    AdamWConfig::new().with_weight_decay(0.01).with_grad_clipping(Some(GradientClippingConfig::Norm(1.0))).init()
+}
