@@ -4,5 +4,7 @@
 #![deny(missing_docs)]
 
 pub mod clip;
+pub mod codec;
 pub mod device;
 pub mod flow;
+pub mod model;

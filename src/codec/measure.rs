@@ -1,0 +1,158 @@
+//! Measures of a decoded or generated loop that need no trained weights.
+
+use crate::clip::Clip;
+use crate::codec::frames::{Framing, centres};
+use crate::codec::mel::MelBank;
+
+/// What decoding did to a loop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Comparison {
+    /// Mean absolute log-mel difference of the mid channel, in dB (floor -72 dB).
+    pub log_mel_db: f64,
+    /// Correlation of the onset envelopes.
+    pub onset_correlation: f64,
+    /// Level above 8 kHz, decoded minus original, in dB.
+    pub high_band_db: f64,
+    /// Level of the side relative to the mid, decoded minus original, in dB.
+    pub width_db: f64,
+    /// Onset energy within 20 ms of the 16th grid: original.
+    pub on_grid_original: f64,
+    /// Onset energy within 20 ms of the 16th grid: decoded.
+    pub on_grid_decoded: f64,
+    /// Step across the wrap by the 99th percentile of the steps inside, decoded.
+    pub seam: f64,
+}
+
+const WINDOW: usize = 512;
+const HOP: usize = 128;
+const BANDS: usize = 80;
+
+/// Log-mel frames in dB (`[frame][band]`) at a hop of about 128 samples.
+fn log_mel(signal: &[f32], sample_rate: u32) -> (Vec<f32>, usize) {
+    let framing = Framing::new(WINDOW);
+    let bank = MelBank::new(BANDS, framing.bins(), sample_rate, -72.0);
+    let frames = (signal.len() / HOP).max(1);
+    let mut spectra = Vec::new();
+    framing.analyse(signal, &centres(signal.len(), frames), &mut spectra);
+    let mut out = vec![0.0; frames * BANDS];
+    for (frame, out) in spectra.chunks_exact(framing.bins()).zip(out.chunks_exact_mut(BANDS)) {
+        let power: Vec<f32> = frame.iter().map(|c| c.norm_sqr()).collect();
+        bank.decibels(&power, out);
+    }
+    (out, frames)
+}
+
+fn mid(clip: &Clip) -> Vec<f32> {
+    clip.samples[0].iter().zip(&clip.samples[1]).map(|(l, r)| (l + r) / 2.0).collect()
+}
+
+fn side(clip: &Clip) -> Vec<f32> {
+    clip.samples[0].iter().zip(&clip.samples[1]).map(|(l, r)| (l - r) / 2.0).collect()
+}
+
+/// Onset envelope on the circle: the summed rise of the log-mel bands, a value a frame of about
+/// 128 samples.
+pub fn onsets(clip: &Clip) -> Vec<f32> {
+    let (mel, frames) = log_mel(&mid(clip), clip.sample_rate);
+    let row = |k: usize| &mel[k * BANDS..(k + 1) * BANDS];
+    let rise = |k: usize| {
+        let before = row((k + frames - 2) % frames);
+        row(k).iter().zip(before).map(|(now, then)| (now - then).max(0.0)).sum::<f32>() / BANDS as f32
+    };
+    (0..frames).map(rise).collect()
+}
+
+/// Share of onset energy (squared envelope above its mean) within 20 ms of the 16th grid.
+pub fn on_grid(clip: &Clip) -> f64 {
+    let envelope = onsets(clip);
+    let mean = envelope.iter().sum::<f32>() / envelope.len() as f32;
+    let sixteenth = 15.0 / clip.bpm;
+    let (mut near, mut all) = (0.0, 0.0);
+    for (k, value) in envelope.iter().enumerate() {
+        let energy = f64::from((value - mean).max(0.0)).powi(2);
+        // The rise is seen between the frame two before and this one.
+        let seconds = (k as f64 - 0.5) * clip.seconds() / envelope.len() as f64;
+        let phase = (seconds / sixteenth).rem_euclid(1.0);
+        all += energy;
+        if phase.min(1.0 - phase) * sixteenth <= 0.02 {
+            near += energy;
+        }
+    }
+    if all > 0.0 { near / all } else { 0.0 }
+}
+
+/// The step across the wrap by the 99th percentile of the steps inside, the worse channel.
+pub fn seam(clip: &Clip) -> f64 {
+    let channel = |samples: &[f32]| {
+        let mut steps: Vec<f32> = samples.windows(2).map(|w| (w[1] - w[0]).abs()).collect();
+        if steps.is_empty() {
+            return 0.0;
+        }
+        steps.sort_by(f32::total_cmp);
+        let usual = steps[steps.len() * 99 / 100].max(1e-6);
+        f64::from((samples[0] - samples[samples.len() - 1]).abs() / usual)
+    };
+    channel(&clip.samples[0]).max(channel(&clip.samples[1]))
+}
+
+fn level(signal: &[f32]) -> f64 {
+    let power = signal.iter().map(|s| f64::from(s * s)).sum::<f64>() / signal.len().max(1) as f64;
+    10.0 * power.max(1e-10).log10()
+}
+
+/// Mean power above 8 kHz in dB.
+fn high_level(signal: &[f32], sample_rate: u32) -> f64 {
+    let framing = Framing::new(1024);
+    let mut spectra = Vec::new();
+    framing.analyse(signal, &centres(signal.len(), (signal.len() / 256).max(1)), &mut spectra);
+    let first = 8000 * 1024 / sample_rate as usize;
+    let frames = spectra.chunks_exact(framing.bins());
+    let count = frames.len() as f64;
+    let power: f64 = frames.map(|f| f[first..].iter().map(|c| f64::from(c.norm_sqr())).sum::<f64>()).sum();
+    10.0 * (power / count).max(1e-10).log10()
+}
+
+fn correlation(a: &[f32], b: &[f32]) -> f64 {
+    let n = a.len().min(b.len()) as f64;
+    let mean = |v: &[f32]| v.iter().map(|x| f64::from(*x)).sum::<f64>() / n;
+    let (ma, mb) = (mean(a), mean(b));
+    let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
+    for (x, y) in a.iter().zip(b) {
+        let (x, y) = (f64::from(*x) - ma, f64::from(*y) - mb);
+        ab += x * y;
+        aa += x * x;
+        bb += y * y;
+    }
+    ab / (aa * bb).sqrt().max(1e-12)
+}
+
+/// Compares a loop with what a codec made of it; both must have the same length.
+pub fn compare(original: &Clip, decoded: &Clip) -> Comparison {
+    let (a, b) = (mid(original), mid(decoded));
+    let (mel_a, mel_b) = (log_mel(&a, original.sample_rate).0, log_mel(&b, decoded.sample_rate).0);
+    let difference: f64 = mel_a.iter().zip(&mel_b).map(|(x, y)| f64::from((x - y).abs())).sum();
+    let width = |clip: &Clip, mid: &[f32]| level(&side(clip)).max(level(mid) - 40.0) - level(mid);
+    Comparison {
+        log_mel_db: difference / mel_a.len().max(1) as f64,
+        onset_correlation: correlation(&onsets(original), &onsets(decoded)),
+        high_band_db: high_level(&b, decoded.sample_rate) - high_level(&a, original.sample_rate),
+        width_db: width(decoded, &b) - width(original, &a),
+        on_grid_original: on_grid(original),
+        on_grid_decoded: on_grid(decoded),
+        seam: seam(decoded),
+    }
+}
+
+/// The mean of each figure.
+pub fn mean(all: &[Comparison]) -> Comparison {
+    let of = |f: fn(&Comparison) -> f64| all.iter().map(f).sum::<f64>() / all.len().max(1) as f64;
+    Comparison {
+        log_mel_db: of(|c| c.log_mel_db),
+        onset_correlation: of(|c| c.onset_correlation),
+        high_band_db: of(|c| c.high_band_db),
+        width_db: of(|c| c.width_db),
+        on_grid_original: of(|c| c.on_grid_original),
+        on_grid_decoded: of(|c| c.on_grid_decoded),
+        seam: of(|c| c.seam),
+    }
+}

@@ -1,0 +1,68 @@
+//! Mel bands: linear spectra to log energies in decibels and back.
+
+/// A bank of triangular bands whose centres lie evenly on the mel scale (O'Shaughnessy, 1987).
+#[derive(Clone, Debug)]
+pub struct MelBank {
+    /// Per band: first bin and weights that sum to 1.
+    bands: Vec<(usize, Vec<f32>)>,
+    /// Per bin: lower band and the share of the one above.
+    position: Vec<(usize, f32)>,
+    floor: f32,
+}
+
+/// Lowest band centre in hertz.
+const LOWEST: f64 = 40.0;
+/// Highest band centre in hertz.
+const HIGHEST: f64 = 18_000.0;
+
+fn mel(hertz: f64) -> f64 {
+    2595.0 * (1.0 + hertz / 700.0).log10()
+}
+
+impl MelBank {
+    /// `bands` bands over `bins` bins up to half of `sample_rate`; energies below `floor_db`
+    /// (relative to a full-scale sine) count as silence.
+    pub fn new(bands: usize, bins: usize, sample_rate: u32, floor_db: f32) -> Self {
+        let hertz = |bin: usize| bin as f64 * f64::from(sample_rate) / 2.0 / (bins - 1) as f64;
+        let step = (mel(HIGHEST) - mel(LOWEST)) / (bands - 1) as f64;
+        let place = |bin: usize| (mel(hertz(bin)) - mel(LOWEST)) / step;
+        let band = |b: usize| {
+            let weight = |bin: usize| (1.0 - (place(bin) - b as f64).abs()).max(0.0) as f32;
+            let inside: Vec<usize> = (0..bins).filter(|bin| weight(*bin) > 0.0).collect();
+            let nearest = (0..bins)
+                .min_by(|x, y| (place(*x) - b as f64).abs().total_cmp(&(place(*y) - b as f64).abs()))
+                .unwrap_or(0);
+            // Low bands are narrower than a bin: they take the nearest.
+            let first = inside.first().copied().unwrap_or(nearest);
+            let mut weights: Vec<f32> = inside.iter().map(|bin| weight(*bin)).collect();
+            if weights.is_empty() {
+                weights.push(1.0);
+            }
+            let sum: f32 = weights.iter().sum();
+            (first, weights.into_iter().map(|w| w / sum).collect())
+        };
+        let position = (0..bins).map(|bin| {
+            let p = place(bin).clamp(0.0, (bands - 1) as f64);
+            let low = (p as usize).min(bands - 2);
+            (low, (p - low as f64) as f32)
+        });
+        Self { bands: (0..bands).map(band).collect(), position: position.collect(), floor: 10f32.powf(floor_db / 10.0) }
+    }
+
+    /// Energies of one spectrum (power per bin) in decibels, at least the floor.
+    pub fn decibels(&self, power: &[f32], out: &mut [f32]) {
+        for ((first, weights), out) in self.bands.iter().zip(out) {
+            let energy: f32 = weights.iter().zip(&power[*first..]).map(|(w, p)| w * p).sum();
+            *out = 10.0 * energy.max(self.floor).log10();
+        }
+    }
+
+    /// Magnitudes per bin from decibels per band; the floor becomes silence.
+    pub fn magnitudes(&self, decibels: &[f32], out: &mut [f32]) {
+        for ((low, share), out) in self.position.iter().zip(out) {
+            let db = decibels[*low] * (1.0 - share) + decibels[low + 1] * share;
+            let power = 10f32.powf(db / 10.0) - 2.0 * self.floor;
+            *out = power.max(0.0).sqrt();
+        }
+    }
+}

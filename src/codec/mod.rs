@@ -1,0 +1,263 @@
+//! Stereo loops to latents and back, on a circle, closed form.
+//!
+//! In: a 44.1 kHz [`Clip`] of whole beats; out: [`Latents`] `[channel, frame]` with
+//! [`LATENTS_PER_BEAT`] frames a beat, at any tempo. A latent frame is a patch of mid and side
+//! log-mel frames projected on principal components; decoding projects back, makes linear
+//! magnitudes and finds phases ([`phase`]). Rolling a loop by one latent rolls its latents by one.
+//! Nothing here needs a GPU or a net; any thread but the audio thread may call it.
+
+pub mod frames;
+pub mod measure;
+mod mel;
+#[cfg(feature = "companion")]
+mod pca;
+mod phase;
+
+use rayon::prelude::*;
+
+use crate::clip::{Clip, SAMPLE_RATE};
+use frames::{Framing, centres};
+use mel::MelBank;
+
+/// Latent frames a beat: a 4/4 bar is 32.
+pub const LATENTS_PER_BEAT: usize = 8;
+/// Longest loop, in beats.
+const MAX_BEATS: usize = 256;
+
+/// Settings; part of the model file.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct CodecConfig {
+    /// Samples a window, a power of two.
+    pub window: usize,
+    /// Spectra a latent frame.
+    pub frames_per_latent: usize,
+    /// Mel bands.
+    pub bands: usize,
+    /// Values a latent frame.
+    pub channels: usize,
+    /// Silence, in decibels below a full-scale sine (negative).
+    pub floor_db: f32,
+    /// Rounds of Griffin-Lim.
+    pub phase_iterations: usize,
+}
+
+impl Default for CodecConfig {
+    fn default() -> Self {
+        Self { window: 1024, frames_per_latent: 12, bands: 96, channels: 64, floor_db: -72.0, phase_iterations: 16 }
+    }
+}
+
+impl CodecConfig {
+    /// Values of a patch: frames x (mid, side) x bands.
+    fn patch(&self) -> usize {
+        self.frames_per_latent * 2 * self.bands
+    }
+
+    fn validate(&self) -> Result<(), CodecError> {
+        let fits = self.window.is_power_of_two()
+            && (256..=8192).contains(&self.window)
+            && (1..=64).contains(&self.frames_per_latent)
+            && (8..=512).contains(&self.bands)
+            && (1..=self.patch()).contains(&self.channels)
+            && (-140.0..=-20.0).contains(&self.floor_db)
+            && self.phase_iterations <= 1000;
+        if fits { Ok(()) } else { Err(CodecError::Config) }
+    }
+}
+
+/// Latents of one loop.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Latents {
+    /// Values a frame.
+    pub channels: usize,
+    /// Latent frames, a multiple of [`LATENTS_PER_BEAT`].
+    pub frames: usize,
+    /// `[channel, frame]`, row by row.
+    pub values: Vec<f32>,
+}
+
+/// Why a loop could not be coded; each message says what to do.
+#[derive(Debug, thiserror::Error, PartialEq)]
+#[allow(missing_docs)] // The messages say it.
+pub enum CodecError {
+    #[error("its settings are out of range")]
+    Config,
+    #[error("the clip has {0} Hz; resample it to {SAMPLE_RATE} Hz first")]
+    SampleRate(u32),
+    #[error("the clip has {samples} samples for {beats} beats: too short or too long to be a loop")]
+    Length { samples: usize, beats: u32 },
+    #[error("the clip holds numbers that are not finite")]
+    NotFinite,
+    #[error("{frames} latent frames of {channels} channels do not make a loop of whole beats for this codec")]
+    Shape { channels: usize, frames: usize },
+    #[error("the tempo {0} is not between 20 and 400 bpm")]
+    Tempo(f64),
+    #[error("there are too few loops to fit it: {patches} latent frames for {channels} channels")]
+    TooFew { patches: usize, channels: usize },
+    #[error("tensor {0} is missing or has the wrong shape")]
+    Tensor(&'static str),
+}
+
+/// The codec: settings, mean patch and principal components.
+#[derive(Clone, Debug)]
+pub struct Codec {
+    config: CodecConfig,
+    framing: Framing,
+    bank: MelBank,
+    /// `[patch]`
+    mean: Vec<f32>,
+    /// `[channel, patch]`, orthonormal rows.
+    components: Vec<f32>,
+}
+
+impl Codec {
+    fn new(config: CodecConfig, mean: Vec<f32>, components: Vec<f32>) -> Self {
+        let framing = Framing::new(config.window);
+        let bank = MelBank::new(config.bands, framing.bins(), SAMPLE_RATE, config.floor_db);
+        Self { config, framing, bank, mean, components }
+    }
+
+    /// Fits the components on loops; `progress` hears (loops done, loops).
+    #[cfg(feature = "companion")]
+    pub fn fit(config: CodecConfig, clips: &[&Clip], progress: &mut dyn FnMut(usize, usize)) -> Result<Self, CodecError> {
+        config.validate()?;
+        let blank = Self::new(config.clone(), Vec::new(), Vec::new());
+        let mut moments = pca::Moments::new(config.patch());
+        for (i, clips16) in clips.chunks(16).enumerate() {
+            let patches: Result<Vec<Vec<f32>>, CodecError> = clips16.par_iter().map(|c| blank.patches(c)).collect();
+            patches?.iter().for_each(|p| moments.add(p));
+            progress((i * 16 + clips16.len()).min(clips.len()), clips.len());
+        }
+        if moments.count() < 2 * config.channels {
+            return Err(CodecError::TooFew { patches: moments.count(), channels: config.channels });
+        }
+        let (mean, components) = moments.components(config.channels);
+        Ok(Self { mean, components, ..blank })
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &CodecConfig {
+        &self.config
+    }
+
+    /// Encodes a loop.
+    pub fn encode(&self, clip: &Clip) -> Result<Latents, CodecError> {
+        let patches = self.patches(clip)?;
+        let (patch, channels) = (self.config.patch(), self.config.channels);
+        let frames = patches.len() / patch;
+        let mut values = vec![0.0; channels * frames];
+        for (frame, p) in patches.chunks_exact(patch).enumerate() {
+            let centred: Vec<f32> = p.iter().zip(&self.mean).map(|(v, m)| v - m).collect();
+            for (channel, component) in self.components.chunks_exact(patch).enumerate() {
+                values[channel * frames + frame] = component.iter().zip(&centred).map(|(c, v)| c * v).sum();
+            }
+        }
+        Ok(Latents { channels, frames, values })
+    }
+
+    /// Decodes latents at a tempo: `frames / 8` beats, exactly [`Clip::length`] samples.
+    pub fn decode(&self, latents: &Latents, bpm: f64) -> Result<Clip, CodecError> {
+        let Latents { channels, frames, ref values } = *latents;
+        let beats = frames / LATENTS_PER_BEAT;
+        let whole = frames % LATENTS_PER_BEAT == 0 && (1..=MAX_BEATS).contains(&beats);
+        if !whole || channels != self.config.channels || values.len() != channels * frames {
+            return Err(CodecError::Shape { channels, frames });
+        }
+        if !(20.0..=400.0).contains(&bpm) {
+            return Err(CodecError::Tempo(bpm));
+        }
+        if values.iter().any(|v| !v.is_finite()) {
+            return Err(CodecError::NotFinite);
+        }
+        let len = Clip::length(beats as u32, bpm, SAMPLE_RATE);
+        let centres = centres(len, frames * self.config.frames_per_latent);
+        let decibels = self.unproject(latents);
+        let decode = |side: usize| {
+            let magnitudes = self.magnitudes(&decibels, side);
+            phase::signal_of(&self.framing, &magnitudes, &centres, len, self.config.phase_iterations)
+        };
+        let (mid, side) = rayon::join(|| decode(0), || decode(1));
+        let left = mid.iter().zip(&side).map(|(m, s)| m + s).collect();
+        let right = mid.iter().zip(&side).map(|(m, s)| m - s).collect();
+        Ok(Clip { samples: [left, right], sample_rate: SAMPLE_RATE, beats: beats as u32, bpm, provenance: None })
+    }
+
+    /// Log-mel patches `[frame][spectrum][mid, side][band]` of a loop, in decibels.
+    fn patches(&self, clip: &Clip) -> Result<Vec<f32>, CodecError> {
+        let (len, beats) = (clip.len(), clip.beats as usize);
+        if clip.sample_rate != SAMPLE_RATE {
+            return Err(CodecError::SampleRate(clip.sample_rate));
+        }
+        if beats == 0 || beats > MAX_BEATS || len < beats * LATENTS_PER_BEAT * self.config.frames_per_latent {
+            return Err(CodecError::Length { samples: len, beats: clip.beats });
+        }
+        if clip.samples.iter().flatten().any(|s| !s.is_finite()) {
+            return Err(CodecError::NotFinite);
+        }
+        let centres = centres(len, beats * LATENTS_PER_BEAT * self.config.frames_per_latent);
+        let (bands, bins) = (self.config.bands, self.framing.bins());
+        let mut out = vec![0.0; centres.len() * 2 * bands];
+        let mut spectra = Vec::new();
+        let mut power = vec![0.0; bins];
+        for (which, sign) in [1.0, -1.0].into_iter().enumerate() {
+            let pairs = clip.samples[0].iter().zip(&clip.samples[1]);
+            let signal: Vec<f32> = pairs.map(|(l, r)| (l + sign * r) / 2.0).collect();
+            self.framing.analyse(&signal, &centres, &mut spectra);
+            for (k, frame) in spectra.chunks_exact(bins).enumerate() {
+                power.iter_mut().zip(frame).for_each(|(p, c)| *p = c.norm_sqr());
+                let at = (k * 2 + which) * bands;
+                self.bank.decibels(&power, &mut out[at..at + bands]);
+            }
+        }
+        Ok(out)
+    }
+
+    /// Patches back from latents.
+    fn unproject(&self, latents: &Latents) -> Vec<f32> {
+        let patch = self.config.patch();
+        let mut out = vec![0.0; latents.frames * patch];
+        out.par_chunks_exact_mut(patch).enumerate().for_each(|(frame, p)| {
+            p.copy_from_slice(&self.mean);
+            for (channel, component) in self.components.chunks_exact(patch).enumerate() {
+                let value = latents.values[channel * latents.frames + frame];
+                p.iter_mut().zip(component).for_each(|(o, c)| *o += value * c);
+            }
+        });
+        out
+    }
+
+    /// Linear magnitudes `[spectrum][bin]` of mid (0) or side (1).
+    fn magnitudes(&self, decibels: &[f32], which: usize) -> Vec<f32> {
+        let (bands, bins) = (self.config.bands, self.framing.bins());
+        let mut out = vec![0.0; decibels.len() / (2 * bands) * bins];
+        for (spectrum, out) in decibels.chunks_exact(2 * bands).zip(out.chunks_exact_mut(bins)) {
+            self.bank.magnitudes(&spectrum[which * bands..(which + 1) * bands], out);
+        }
+        out
+    }
+
+    /// Name, shape and values of what the model file must hold.
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+        let (patch, channels) = (self.config.patch(), self.config.channels);
+        vec![
+            ("codec.mean".into(), vec![patch], self.mean.clone()),
+            ("codec.components".into(), vec![channels, patch], self.components.clone()),
+        ]
+    }
+
+    /// The codec of a model file; `lookup` gives shape and (finite) values by name.
+    pub fn from_tensors(
+        config: CodecConfig,
+        lookup: &dyn Fn(&str) -> Option<(Vec<usize>, Vec<f32>)>,
+    ) -> Result<Self, CodecError> {
+        config.validate()?;
+        let (patch, channels) = (config.patch(), config.channels);
+        let get = |name: &'static str, shape: &[usize]| match lookup(name) {
+            Some((found, values)) if found == shape => Ok(values),
+            _ => Err(CodecError::Tensor(name)),
+        };
+        let mean = get("codec.mean", &[patch])?;
+        let components = get("codec.components", &[channels, patch])?;
+        Ok(Self::new(config, mean, components))
+    }
+}
