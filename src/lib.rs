@@ -5,6 +5,13 @@
 
 pub mod clip;
 pub mod codec;
+#[cfg(feature = "companion")]
+pub mod dataset;
 pub mod device;
+#[cfg(feature = "companion")]
+pub mod factory;
 pub mod flow;
 pub mod model;
+#[cfg(feature = "companion")]
+pub mod training;
+pub mod wav;

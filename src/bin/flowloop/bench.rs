@@ -1,0 +1,86 @@
+//! `flowloop bench`: the codec on a folder of loops, and the speed of a model, in one run.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use flowloop::codec::{Codec, CodecConfig, measure};
+use flowloop::dataset::{self, ScanOptions};
+use flowloop::flow::solver::Solver;
+use flowloop::model::{Generator, Job};
+
+#[derive(Args)]
+pub struct Bench {
+    /// Folder of loops for the codec's table; half of them fit the codec, half judge it
+    #[arg(long)]
+    codec: Option<PathBuf>,
+    /// Model file; the built-in model if left out
+    #[arg(long)]
+    model: Option<PathBuf>,
+    /// auto, cpu, gpu or gpu:N
+    #[arg(long, default_value = "auto")]
+    device: String,
+}
+
+impl Bench {
+    pub fn run(self) -> anyhow::Result<()> {
+        match &self.codec {
+            Some(folder) => codec_table(folder),
+            None => self.speed(),
+        }
+    }
+
+    /// Median seconds of a 4-second loop at several step counts, and its share that decoding takes.
+    fn speed(&self) -> anyhow::Result<()> {
+        let adapter = flowloop::device::choose(&self.device)?;
+        let generator = Generator::new(super::model_of(self.model.as_deref())?, adapter.device)?;
+        println!("{}: seconds per loop of 8 beats at 120 bpm (median of 5)", adapter.name);
+        for steps in [1, 4, 8, 16, 32] {
+            let mut times: Vec<f64> = Vec::new();
+            for seed in 0..6 {
+                let job = Job { seed, steps, solver: Solver::Euler, beats: 8, bpm: 120.0, label: None };
+                let start = Instant::now();
+                generator.generate(&job, &mut |_, _| ControlFlow::Continue(()))?;
+                times.push(start.elapsed().as_secs_f64());
+            }
+            times.remove(0); // warm-up
+            times.sort_by(f64::total_cmp);
+            println!("{steps:>3} steps  {:.3}", times[times.len() / 2]);
+        }
+        Ok(())
+    }
+}
+
+/// Reconstruction of held-out loops at several sizes.
+fn codec_table(folder: &std::path::Path) -> anyhow::Result<()> {
+    let bar = super::bar(0, "reading");
+    let scanned = dataset::scan(folder, &ScanOptions::default(), &mut |done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    })?;
+    bar.finish_and_clear();
+    let (fit, judge) = dataset::split(&scanned.loops, 0.25, 0);
+    let clips: Vec<_> = fit.iter().map(|l| &l.clip).collect();
+    println!("fitted on {} loops, judged on {}", clips.len(), judge.len().min(64));
+    println!("channels frames rounds | log-mel dB  onset corr.  >8 kHz dB  width dB  on grid (real)  seam  s per s");
+    let base = CodecConfig::default();
+    let rows = [(64, 12, 16), (64, 12, 0), (64, 12, 4), (64, 12, 64), (64, 8, 16), (64, 16, 16), (96, 12, 16), (128, 12, 16)];
+    for (channels, frames_per_latent, phase_iterations) in rows {
+        let config = CodecConfig { channels, frames_per_latent, phase_iterations, ..base.clone() };
+        let codec = Codec::fit(config, &clips, &mut |_, _| {})?;
+        let (mut all, mut cost, mut seconds) = (Vec::new(), 0.0, 0.0);
+        for one in judge.iter().take(64) {
+            let latents = codec.encode(&one.clip)?;
+            let start = Instant::now();
+            let decoded = codec.decode(&latents, one.clip.bpm)?;
+            cost += start.elapsed().as_secs_f64();
+            seconds += decoded.seconds();
+            all.push(measure::compare(&one.clip, &decoded));
+        }
+        let m = measure::mean(&all);
+        println!("{channels:>8} {frames_per_latent:>6} {phase_iterations:>6} | {:>10.2} {:>12.3} {:>10.1} {:>9.1} {:>7.3} ({:.3}) {:>5.2} {:>8.3}",
+            m.log_mel_db, m.onset_correlation, m.high_band_db, m.width_db, m.on_grid_decoded, m.on_grid_original, m.seam, cost / seconds);
+    }
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! `flowloop generate`: seeds to WAV files.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use anyhow::{Context, bail, ensure};
+use clap::{Args, ValueEnum};
+use flowloop::flow::solver::Solver;
+use flowloop::model::{Generator, Job};
+
+/// Solvers as the command line names them.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum SolverName {
+    /// First order
+    Euler,
+    /// Second order, twice the cost a step
+    Heun,
+}
+
+impl From<SolverName> for Solver {
+    fn from(name: SolverName) -> Self {
+        match name {
+            SolverName::Euler => Solver::Euler,
+            SolverName::Heun => Solver::Heun,
+        }
+    }
+}
+
+#[derive(Args)]
+pub struct Generate {
+    /// Model file; the built-in model if left out
+    #[arg(long)]
+    model: Option<PathBuf>,
+    /// Seed, the first of them with --count
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// How many seeds, one after the other
+    #[arg(long, default_value_t = 1)]
+    count: u64,
+    /// Solver steps
+    #[arg(long, default_value_t = 16)]
+    steps: u32,
+    /// Solver
+    #[arg(long, value_enum, default_value = "euler")]
+    solver: SolverName,
+    /// Length in 4/4 bars
+    #[arg(long, default_value_t = 2)]
+    bars: u32,
+    /// Tempo in beats per minute
+    #[arg(long, default_value_t = 120.0)]
+    bpm: f64,
+    /// Label, one of those that `inspect` prints
+    #[arg(long)]
+    label: Option<String>,
+    /// auto, cpu, gpu or gpu:N
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// WAV file; with --count, the seed is put before the extension
+    #[arg(short, long)]
+    output: PathBuf,
+}
+
+const BEATS_PER_BAR: u32 = 4;
+
+impl Generate {
+    pub fn run(self) -> anyhow::Result<()> {
+        ensure!(self.count > 0, "--count must be at least 1");
+        ensure!(self.bars > 0, "--bars must be at least 1");
+        let beats = self.bars.checked_mul(BEATS_PER_BAR).context("--bars is too large")?;
+        let model = super::model_of(self.model.as_deref())?;
+        let label = match &self.label {
+            Some(name) => Some(label_index(&model.header.labels, name)?),
+            None => None,
+        };
+        let adapter = flowloop::device::choose(&self.device)?;
+        let generator = Generator::new(model, adapter.device)?;
+        let stop = super::interruption()?;
+        let bar = super::bar(self.count * u64::from(self.steps), &format!("generating on {}", adapter.name));
+        for seed in self.seed..self.seed.saturating_add(self.count) {
+            let solver = self.solver.into();
+            let job = Job { seed, steps: self.steps, solver, beats, bpm: self.bpm, label };
+            let clip = generator.generate(&job, &mut |_, _| {
+                bar.inc(1);
+                if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })?;
+            let path = self.path(seed);
+            flowloop::wav::write(&path, &clip)?;
+            bar.suspend(|| println!("seed {seed}: {} ({:.3} s, peak {:.2})", path.display(), clip.seconds(), clip.peak()));
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    fn path(&self, seed: u64) -> PathBuf {
+        if self.count == 1 {
+            return self.output.clone();
+        }
+        let stem = self.output.file_stem().unwrap_or_default().to_string_lossy();
+        let extension = self.output.extension().unwrap_or(Path::new("wav").as_os_str()).to_string_lossy();
+        self.output.with_file_name(format!("{stem}-{seed}.{extension}"))
+    }
+}
+
+fn label_index(labels: &[String], name: &str) -> anyhow::Result<usize> {
+    match labels.iter().position(|l| l.eq_ignore_ascii_case(name)) {
+        Some(index) => Ok(index),
+        None if labels.is_empty() => bail!("this model has no labels; leave out --label"),
+        None => bail!("this model has no label {name:?}; it knows {}", labels.join(", ")),
+    }
+}

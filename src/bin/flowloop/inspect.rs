@@ -1,0 +1,41 @@
+//! `flowloop inspect`: what a model is.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+#[derive(Args)]
+pub struct Inspect {
+    /// Model file; the built-in model if left out
+    model: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Inspect {
+    pub fn run(self) -> anyhow::Result<()> {
+        let model = super::model_of(self.model.as_deref())?;
+        let parameters: usize = model.weights.values().map(|w| w.values.len()).sum();
+        if self.json {
+            let mut json = serde_json::to_value(&model.header)?;
+            json["parameters"] = parameters.into();
+            json["hash"] = model.hash.into();
+            println!("{}", serde_json::to_string_pretty(&json)?);
+            return Ok(());
+        }
+        let (header, net) = (&model.header, &model.header.net);
+        println!("name        {}", header.name);
+        println!("hash        {}", model.hash);
+        println!("credits     {}", header.credits);
+        println!("parameters  {parameters}");
+        println!("net         {} latent channels, widths {:?}, {} blocks a level, {:?} padding", net.channels, net.widths, net.blocks, net.padding);
+        println!("labels      {}", if header.labels.is_empty() { "none".into() } else { header.labels.join(", ") });
+        println!("trained     {} steps", header.trained_steps);
+        match &header.codec {
+            Some(c) => println!("codec       {} values a latent frame, {} frames of {} mel bands each, {} a beat", c.channels, c.frames_per_latent, c.bands, flowloop::codec::LATENTS_PER_BEAT),
+            None => println!("codec       none: its latents belong to another codec"),
+        }
+        Ok(())
+    }
+}

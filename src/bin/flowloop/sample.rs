@@ -1,0 +1,82 @@
+//! `flowloop sample`: noise from a file to latents in a file.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+use flowloop::flow::Condition;
+use flowloop::model::{Generator, write_whole};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use super::generate::SolverName;
+
+#[derive(Args)]
+pub struct Sample {
+    /// Model file
+    #[arg(long)]
+    model: PathBuf,
+    /// safetensors file with a tensor `noise` [batch, channel, frame]
+    #[arg(long)]
+    noise: PathBuf,
+    /// Solver steps
+    #[arg(long, default_value_t = 16)]
+    steps: u32,
+    /// Solver
+    #[arg(long, value_enum, default_value = "euler")]
+    solver: SolverName,
+    /// Multiply by the training set's std and add its mean
+    #[arg(long)]
+    unnormalise: bool,
+    /// auto, cpu, gpu or gpu:N
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// safetensors file to write, with a tensor `latents`
+    #[arg(short, long)]
+    output: PathBuf,
+}
+
+impl Sample {
+    pub fn run(self) -> anyhow::Result<()> {
+        let model = super::model_of(Some(&self.model))?;
+        let (noise, shape) = self.read_noise()?;
+        let (channels, stride) = (model.header.net.channels, model.header.net.stride());
+        ensure!(shape[1] == channels, "the noise has {} channels, the model {channels}", shape[1]);
+        ensure!(shape[2].is_multiple_of(stride), "the noise has {} frames; this model needs a multiple of {stride}", shape[2]);
+        let generator = Generator::new(model, flowloop::device::choose(&self.device)?.device)?;
+        let conditions = vec![Condition { bpm: 120.0, label: None }; shape[0]];
+        let bar = super::bar(u64::from(self.steps), "sampling");
+        let mut step = |_, _| {
+            bar.inc(1);
+            ControlFlow::Continue(())
+        };
+        let mut latents =
+            generator.sample(noise, shape, self.steps, self.solver.into(), &conditions, &mut step)?;
+        if self.unnormalise {
+            generator.unnormalise(&mut latents, shape[2]);
+        }
+        bar.finish_and_clear();
+        let view = TensorView::new(Dtype::F32, shape.to_vec(), bytemuck::cast_slice(&latents))?;
+        let bytes = safetensors::serialize(HashMap::from([("latents", view)]), None)?;
+        write_whole(&self.output, &bytes).with_context(|| format!("cannot write {}", self.output.display()))?;
+        println!("{}: latents {shape:?}", self.output.display());
+        Ok(())
+    }
+
+    fn read_noise(&self) -> anyhow::Result<(Vec<f32>, [usize; 3])> {
+        let name = self.noise.display();
+        let bytes = std::fs::read(&self.noise).with_context(|| format!("cannot read {name}"))?;
+        let file = SafeTensors::deserialize(&bytes).with_context(|| format!("{name} is no safetensors file"))?;
+        let view = file.tensor("noise").with_context(|| format!("{name} has no tensor `noise`"))?;
+        let &[batch, channels, frames] = view.shape() else {
+            bail!("`noise` has shape {:?}; [batch, channel, frame] is needed", view.shape());
+        };
+        ensure!(batch * channels * frames > 0, "`noise` is empty");
+        ensure!(view.dtype() == Dtype::F32, "`noise` must hold 32-bit floats");
+        let values: Vec<f32> =
+            view.data().chunks_exact(4).map(|c| f32::from_le_bytes([c[0], c[1], c[2], c[3]])).collect();
+        ensure!(values.iter().all(|v| v.is_finite()), "`noise` holds numbers that are not finite");
+        Ok((values, [batch, channels, frames]))
+    }
+}
