@@ -1,0 +1,136 @@
+//! The editor's window: what plays, what is being made, and the controls.
+//!
+//! It holds no truth of its own: each frame reads the engine's status, the parameters and the
+//! playhead, and edits go to the host as begin, set, end. Runs on the host's GUI thread.
+
+mod control;
+mod theme;
+mod waveform;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use egui::{Align, Context, Frame, Layout, ProgressBar, RichText, Ui, vec2};
+use nice_plug::context::gui::GuiContext;
+use nice_plug::editor::dpi::LogicalSize;
+use nice_plug::prelude::ResizeHint;
+use nice_plug_egui::baseview::HandlerError;
+use nice_plug_egui::{EguiEditor, EguiEditorState, EguiNiceSettings, NiceEguiApp, RepaintNotifier, create_egui_editor};
+
+use crate::engine::{Activity, Status};
+use crate::plugin::{FlowloopParams, companion};
+use theme::{ACCENT, BACKGROUND, DIM, ERROR, SMALL, TITLE};
+use waveform::Waveform;
+
+/// First size of the window, in logical pixels.
+const SIZE: LogicalSize<f32> = LogicalSize::new(640.0, 360.0);
+
+/// Reads the engine's status.
+pub type ReadStatus = Box<dyn Fn() -> Status + Send>;
+
+/// The window's contents.
+pub struct App {
+    params: Arc<FlowloopParams>,
+    status: ReadStatus,
+    /// Place of the newest note in the loop (bits of an f32), negative when silent.
+    playhead: Arc<AtomicU32>,
+    waveform: Waveform,
+    host: Option<GuiContext>,
+}
+
+/// The plugin's editor.
+pub fn create(params: Arc<FlowloopParams>, status: ReadStatus, playhead: Arc<AtomicU32>) -> Option<EguiEditor<App>> {
+    let hint = ResizeHint { can_resize: true, can_resize_horizontally: true, can_resize_vertically: true, ..ResizeHint::NON_RESIZABLE };
+    let settings = EguiNiceSettings::new().with_tile("Flowloop").with_resize_hint(hint);
+    let app = App { params, status, playhead, waveform: Waveform::default(), host: None };
+    create_egui_editor(EguiEditorState::from_size(SIZE, 1.0), RepaintNotifier::new(), settings, app)
+}
+
+impl NiceEguiApp for App {
+    fn build(&mut self, context: Context, host: GuiContext, _frame: &mut nice_plug_egui::Frame) -> Result<(), HandlerError> {
+        theme::apply(&context);
+        self.host = Some(host);
+        Ok(())
+    }
+
+    fn ui(&mut self, ui: &mut Ui, _frame: &mut nice_plug_egui::Frame) {
+        let status = (self.status)();
+        Frame::new().fill(BACKGROUND).inner_margin(16.0).show(ui, |ui| {
+            ui.set_min_size(ui.available_size());
+            header(ui, &status);
+            ui.add_space(8.0);
+            let height = (ui.available_height() - 112.0).max(60.0);
+            let position = f32::from_bits(self.playhead.load(Ordering::Relaxed));
+            self.waveform.show(ui, height, status.clip.as_ref(), (position >= 0.0).then_some(position));
+            ui.add_space(12.0);
+            self.controls(ui);
+            ui.add_space(8.0);
+            footer(ui, &status);
+        });
+        // Playhead and progress move by themselves.
+        ui.ctx().request_repaint_after(std::time::Duration::from_millis(33));
+    }
+
+    fn editor_closed(&mut self) {
+        self.host = None;
+    }
+}
+
+impl App {
+    fn controls(&self, ui: &mut Ui) {
+        let Some(host) = &self.host else { return };
+        let setter = host.param_setter();
+        ui.horizontal(|ui| {
+            control::seed(ui, &self.params.seed, &setter);
+            ui.add_space(24.0);
+            control::steps(ui, &self.params.steps, &setter);
+        });
+    }
+}
+
+fn header(ui: &mut Ui, status: &Status) {
+    ui.horizontal(|ui| {
+        ui.label(RichText::new("Flowloop").size(TITLE).strong());
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            if let Some(clip) = &status.clip {
+                let made = clip.provenance.as_ref().map_or(String::new(), |p| format!("seed {} · {} steps · ", p.seed, p.steps));
+                ui.label(RichText::new(format!("{made}{} beats · {:.2} bpm", clip.beats, clip.bpm)).size(SMALL).color(DIM));
+            }
+        });
+    });
+}
+
+/// One line that says what the engine is doing, and one about the device and the companion.
+fn footer(ui: &mut Ui, status: &Status) {
+    match &status.activity {
+        Activity::Idle => dim(ui, "Waiting for the host to start its audio"),
+        Activity::Loading => dim(ui, "Loading the model"),
+        Activity::Generating(step, steps) => {
+            let share = *step as f32 / (*steps).max(1) as f32;
+            let text = format!("step {step} of {steps}");
+            ui.add(ProgressBar::new(share).fill(ACCENT).desired_height(14.0).text(RichText::new(text).size(SMALL)));
+        }
+        Activity::Ready => dim(ui, &match status.seconds {
+            Some(seconds) => format!("Ready: made in {seconds:.2} s on {}", status.device),
+            None => "Ready: heard before".to_string(),
+        }),
+        Activity::Failed(message) => {
+            ui.label(RichText::new(message).color(ERROR));
+        }
+    }
+    ui.with_layout(Layout::bottom_up(Align::Min), |ui| match companion::find() {
+        Some(path) => {
+            let command = format!("{} train YOUR_LOOPS -o my.flow", path.display());
+            let label = ui.add(egui::Label::new(RichText::new(format!("Train your own: {command}")).size(SMALL).color(DIM)).truncate().sense(egui::Sense::click()));
+            if label.on_hover_text("Click to copy the command").clicked() {
+                ui.ctx().copy_text(command);
+            }
+        }
+        None => dim(ui, "The companion program was not found beside the plugin; install it again to train your own models"),
+    });
+    ui.allocate_space(vec2(0.0, 0.0));
+}
+
+fn dim(ui: &mut Ui, text: &str) {
+    ui.label(RichText::new(text).color(DIM));
+}

@@ -1,0 +1,221 @@
+//! The instrument: joins the host, the engine and playback.
+//!
+//! On the main thread it opens a session of the process's engine; that touches no device, so a scan
+//! is quick. On the audio thread `process` compares the parameters and the host's tempo with what it
+//! last asked for, puts a new request into the session's ring, hands finished clips to the player
+//! and spent ones back, and renders notes. In realtime it never waits. When the host renders
+//! offline it waits for the clip that the automation asks for at that sample, so a bounce is the same
+//! every time; when that clip fails, the bounce goes on with the last one.
+
+pub mod companion;
+mod params;
+mod vst3;
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use nice_plug::prelude::*;
+use nice_plug_egui::EguiEditor;
+
+use crate::editor::{self, App};
+use crate::engine::{Engine, Line, Request, Session};
+use crate::playback::Player;
+pub use params::{FlowloopParams, MAX_SEED, MAX_STEPS};
+
+/// Tempo of hosts that name none.
+const DEFAULT_BPM: f64 = 120.0;
+/// Length of a clip: two bars of four.
+const BEATS: u32 = 8;
+/// An offline render gives up on a clip after this long: a slow CPU makes one in a few seconds.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Between two looks for the clip in an offline render.
+const LOOK: Duration = Duration::from_micros(200);
+
+/// One instance of the instrument.
+pub struct Flowloop {
+    params: Arc<FlowloopParams>,
+    session: Session,
+    line: Line,
+    player: Player,
+    /// What was asked for last, and whether the engine answered.
+    wanted: Option<Request>,
+    answered: bool,
+    /// The host said at activation that it renders offline.
+    offline: bool,
+    /// Place of the newest note in the loop, for the editor; bits of an f32, negative when silent.
+    playhead: Arc<AtomicU32>,
+}
+
+impl Default for Flowloop {
+    fn default() -> Self {
+        let (session, line) = Engine::shared().open();
+        Self {
+            params: Arc::default(),
+            session,
+            line,
+            player: Player::new(44_100.0),
+            wanted: None,
+            answered: false,
+            offline: false,
+            playhead: Arc::new(AtomicU32::new((-1f32).to_bits())),
+        }
+    }
+}
+
+impl Flowloop {
+    /// Asks for what the parameters and the tempo say, when it changed.
+    fn ask(&mut self, tempo: Option<f64>) {
+        let bpm = tempo.filter(|t| t.is_finite() && *t > 0.0).unwrap_or(DEFAULT_BPM);
+        let request = Request::new(self.params.seed.value() as u64, self.params.steps.value() as u32, BEATS, bpm);
+        if self.wanted != Some(request) && self.line.request(request) {
+            self.wanted = Some(request);
+            self.answered = false;
+        }
+    }
+
+    /// Takes what the engine has finished, gives back what is no longer played.
+    fn exchange(&mut self) {
+        while self.line.spent.slots() > 0
+            && let Some(clip) = self.player.spent()
+        {
+            // There is a slot: the push cannot fail.
+            let _ = self.line.spent.push(clip);
+        }
+        while self.line.spent.slots() > 0
+            && self.player.takes_clip()
+            && let Some(delivery) = self.line.receive()
+        {
+            let newest = self.wanted == Some(delivery.request);
+            self.answered |= newest;
+            match delivery.clip {
+                Some(clip) if newest => self.player.swap(clip),
+                Some(stale) => drop_later(&mut self.line, stale),
+                None => {}
+            }
+        }
+    }
+
+    /// Offline: until the clip that is wanted is here, or failed.
+    fn wait(&mut self) {
+        let start = Instant::now();
+        self.exchange();
+        while !self.answered && start.elapsed() < PATIENCE {
+            std::thread::sleep(LOOK);
+            self.exchange();
+        }
+    }
+
+    fn handle<S>(&mut self, event: &NoteEvent<S>) {
+        match *event {
+            NoteEvent::NoteOn { channel, key, velocity, .. } => {
+                self.player.note_on(key.number_or_middle_c(), channel.number(), velocity);
+            }
+            NoteEvent::NoteOff { channel, key, .. } | NoteEvent::Choke { channel, key, .. } => {
+                self.player.note_off(key.number(), channel.number());
+            }
+            NoteEvent::MidiCC { cc, .. } if cc == control_change::ALL_NOTES_OFF || cc == control_change::ALL_SOUND_OFF => {
+                self.player.release_all();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Sends a clip back to the engine, which frees it. The caller knows that a slot is free.
+fn drop_later(line: &mut Line, clip: Arc<crate::clip::Clip>) {
+    let _ = line.spent.push(clip);
+}
+
+impl Plugin for Flowloop {
+    const NAME: &'static str = "Flowloop";
+    const VENDOR: &'static str = "Flowloop";
+    const URL: &'static str = "";
+    const EMAIL: &'static str = "";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const AUDIO_IO_LAYOUTS: &'static [AudioIOLayout] = &[AudioIOLayout {
+        main_input_channels: None,
+        main_output_channels: NonZeroU32::new(2),
+        ..AudioIOLayout::const_default()
+    }];
+    const MIDI_INPUT: MidiConfig = MidiConfig::MidiCCs;
+    const SAMPLE_ACCURATE_AUTOMATION: bool = true;
+
+    type Editor = EguiEditor<App>;
+    type SysExMessage = ();
+    type BackgroundTask = ();
+
+    fn params(&self) -> Arc<dyn Params> {
+        self.params.clone()
+    }
+
+    fn editor(&mut self, _executor: AsyncExecutor<Self>) -> Option<Self::Editor> {
+        editor::create(self.params.clone(), Box::new(self.session.watch()), self.playhead.clone())
+    }
+
+    fn activate(
+        &mut self,
+        _layout: &AudioIOLayout,
+        config: &BufferConfig,
+        _context: &mut impl ActivateContext<Self>,
+    ) -> bool {
+        self.player.set_sample_rate(f64::from(config.sample_rate));
+        self.offline = config.process_mode == ProcessMode::Offline;
+        true
+    }
+
+    fn reset(&mut self) {
+        self.player.reset();
+    }
+
+    fn process(
+        &mut self,
+        buffer: &mut Buffer,
+        _aux: &mut AuxiliaryBuffers,
+        context: &mut impl ProcessContext<Self>,
+    ) -> ProcessStatus {
+        self.ask(context.transport().tempo);
+        match self.offline || vst3::offline() {
+            true => self.wait(),
+            false => self.exchange(),
+        }
+        let [left, right] = buffer.as_slice() else { return ProcessStatus::Error("two output channels are needed") };
+        left.fill(0.0);
+        right.fill(0.0);
+        let (mut at, end) = (0, left.len());
+        while at < end {
+            let event = context.next_event();
+            let until = event.as_ref().map_or(end, |e| (e.timing() as usize).clamp(at, end));
+            self.player.render(&mut left[at..until], &mut right[at..until]);
+            at = until;
+            match event {
+                Some(event) => self.handle(&event),
+                None => break,
+            }
+        }
+        while let Some(event) = context.next_event() {
+            self.handle(&event);
+        }
+        let playhead = self.player.position().unwrap_or(-1.0);
+        self.playhead.store(playhead.to_bits(), Ordering::Relaxed);
+        ProcessStatus::KeepAlive
+    }
+}
+
+impl ClapPlugin for Flowloop {
+    const CLAP_ID: &'static str = "audio.flowloop.instrument";
+    const CLAP_DESCRIPTION: Option<&'static str> = Some("Dreams up loops, and learns from yours");
+    const CLAP_MANUAL_URL: Option<&'static str> = None;
+    const CLAP_SUPPORT_URL: Option<&'static str> = None;
+    const CLAP_FEATURES: &'static [ClapFeature] =
+        &[ClapFeature::Instrument, ClapFeature::Sampler, ClapFeature::Drum, ClapFeature::Stereo];
+}
+
+impl Vst3Plugin for Flowloop {
+    const VST3_CLASS_ID: [u8; 16] = *b"FlowloopInstrum1";
+    const VST3_SUBCATEGORIES: &'static [Vst3SubCategory] =
+        &[Vst3SubCategory::Instrument, Vst3SubCategory::Sampler, Vst3SubCategory::Drum];
+}
+
+nice_export_clap!(Flowloop);
