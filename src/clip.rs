@@ -57,4 +57,13 @@ impl Clip {
         let channel = |c: &[f32]| c.iter().fold(0f32, |m, s| m.max(s.abs()));
         channel(&self.samples[0]).max(channel(&self.samples[1]))
     }
+
+    /// Turns the whole clip down so that no sample exceeds `peak`; a quieter clip stays as it is.
+    pub fn limit_peak(&mut self, peak: f32) {
+        let highest = self.peak();
+        if highest > peak {
+            let gain = peak / highest;
+            self.samples.iter_mut().flatten().for_each(|s| *s *= gain);
+        }
+    }
 }

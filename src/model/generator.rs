@@ -32,6 +32,8 @@ pub struct Job {
 
 /// Slowest and fastest tempo that is generated, in beats per minute.
 pub const TEMPO: std::ops::RangeInclusive<f64> = 20.0..=400.0;
+/// Highest sample of a generated clip, -0.5 dBFS: a louder one is turned down as a whole.
+pub const PEAK: f32 = 0.944;
 /// Longest loop, in beats.
 pub const MAX_BEATS: u32 = 256;
 
@@ -91,6 +93,7 @@ impl Generator {
         self.unnormalise(&mut values, frames);
         let latents = Latents { channels, frames, values };
         let mut clip = codec.decode(&latents, job.bpm).map_err(|e| GenerateError::Codec(e.to_string()))?;
+        clip.limit_peak(PEAK);
         clip.provenance =
             Some(Provenance { model: self.model.hash.clone(), seed: job.seed, steps: job.steps });
         Ok(clip)

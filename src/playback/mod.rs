@@ -63,6 +63,11 @@ impl Player {
         self.sample_rate = sample_rate;
     }
 
+    /// True while a note is heard.
+    pub fn sounding(&self) -> bool {
+        self.voices.iter().any(Voice::sounding)
+    }
+
     /// The clip that was handed over last.
     pub fn clip(&self) -> Option<&Arc<Clip>> {
         self.next.as_ref().or(self.current.as_ref())
@@ -75,7 +80,7 @@ impl Player {
 
     /// Plays `clip` from now on; sounding notes cross-fade to it. Call only when `takes_clip`.
     pub fn swap(&mut self, clip: Arc<Clip>) {
-        let sounding = self.voices.iter().any(|v| v.sounding());
+        let sounding = self.sounding();
         if clip.is_empty() {
             self.retire(clip);
         } else if self.fading.is_some() && sounding {
@@ -116,11 +121,6 @@ impl Player {
     /// Releases the notes of `key` (None: every key) on `channel` (None: every channel).
     pub fn note_off(&mut self, key: Option<u8>, channel: Option<u8>) {
         self.voices.iter_mut().filter(|v| v.is(key, channel)).for_each(Voice::release);
-    }
-
-    /// Releases every note.
-    pub fn release_all(&mut self) {
-        self.voices.iter_mut().filter(|v| v.sounding()).for_each(Voice::release);
     }
 
     /// Ends every note at once.
@@ -167,7 +167,7 @@ impl Player {
     fn end_fade(&mut self, progress: f32) {
         let Some((_, fade)) = &mut self.fading else { return };
         *fade += progress;
-        if *fade >= 1.0 || !self.voices.iter().any(|v| v.sounding()) {
+        if *fade >= 1.0 || !self.voices.iter().any(Voice::sounding) {
             if let Some((old, _)) = self.fading.take() {
                 self.retire(old);
             }

@@ -4,8 +4,8 @@
 //! is quick. On the audio thread `process` compares the parameters and the host's tempo with what it
 //! last asked for, puts a new request into the session's ring, hands finished clips to the player
 //! and spent ones back, and renders notes. In realtime it never waits. When the host renders
-//! offline it waits for the clip that the automation asks for at that sample, so a bounce is the same
-//! every time; when that clip fails, the bounce goes on with the last one.
+//! offline and a note sounds, it waits for the clip that the automation asks for at that sample, so a
+//! bounce is the same every time; when that clip fails, the bounce goes on with the last one.
 
 pub mod companion;
 mod params;
@@ -107,16 +107,16 @@ impl Flowloop {
         }
     }
 
-    fn handle<S>(&mut self, event: &NoteEvent<S>) {
+    fn handle<S>(&mut self, event: &NoteEvent<S>, offline: bool) {
         match *event {
             NoteEvent::NoteOn { channel, key, velocity, .. } => {
+                if offline {
+                    self.wait();
+                }
                 self.player.note_on(key.number_or_middle_c(), channel.number(), velocity);
             }
             NoteEvent::NoteOff { channel, key, .. } | NoteEvent::Choke { channel, key, .. } => {
                 self.player.note_off(key.number(), channel.number());
-            }
-            NoteEvent::MidiCC { cc, .. } if cc == control_change::ALL_NOTES_OFF || cc == control_change::ALL_SOUND_OFF => {
-                self.player.release_all();
             }
             _ => {}
         }
@@ -139,7 +139,7 @@ impl Plugin for Flowloop {
         main_output_channels: NonZeroU32::new(2),
         ..AudioIOLayout::const_default()
     }];
-    const MIDI_INPUT: MidiConfig = MidiConfig::MidiCCs;
+    const MIDI_INPUT: MidiConfig = MidiConfig::Basic;
     const SAMPLE_ACCURATE_AUTOMATION: bool = true;
 
     type Editor = EguiEditor<App>;
@@ -176,7 +176,8 @@ impl Plugin for Flowloop {
         context: &mut impl ProcessContext<Self>,
     ) -> ProcessStatus {
         self.ask(context.transport().tempo);
-        match self.offline || vst3::offline() {
+        let offline = self.offline || vst3::offline();
+        match offline && self.player.sounding() {
             true => self.wait(),
             false => self.exchange(),
         }
@@ -190,12 +191,12 @@ impl Plugin for Flowloop {
             self.player.render(&mut left[at..until], &mut right[at..until]);
             at = until;
             match event {
-                Some(event) => self.handle(&event),
+                Some(event) => self.handle(&event, offline),
                 None => break,
             }
         }
         while let Some(event) = context.next_event() {
-            self.handle(&event);
+            self.handle(&event, offline);
         }
         let playhead = self.player.position().unwrap_or(-1.0);
         self.playhead.store(playhead.to_bits(), Ordering::Relaxed);
