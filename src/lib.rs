@@ -8,6 +8,7 @@ pub mod codec;
 #[cfg(feature = "companion")]
 pub mod dataset;
 pub mod device;
+pub mod disk;
 #[cfg(feature = "plugin")]
 pub mod editor;
 #[cfg(feature = "plugin")]
@@ -15,11 +16,13 @@ pub mod engine;
 #[cfg(feature = "companion")]
 pub mod factory;
 pub mod flow;
+pub mod measure;
 pub mod model;
 #[cfg(feature = "plugin")]
 pub mod playback;
 #[cfg(feature = "plugin")]
 pub mod plugin;
+pub mod random;
 #[cfg(feature = "companion")]
 pub mod training;
 pub mod wav;

@@ -54,7 +54,7 @@ pub fn encode(clip: &Clip) -> Vec<u8> {
 
 /// Writes a WAV file whole, or not at all.
 pub fn write(path: &Path, clip: &Clip) -> Result<(), WavError> {
-    crate::model::write_whole(path, &encode(clip)).map_err(|error| WavError {
+    crate::disk::write_whole(path, &encode(clip)).map_err(|error| WavError {
         path: path.into(),
         error,
     })

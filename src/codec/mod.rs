@@ -7,8 +7,7 @@
 //! Nothing here needs a GPU or a net; any thread but the audio thread may call it.
 
 pub mod frames;
-pub mod measure;
-mod mel;
+pub mod mel;
 #[cfg(feature = "companion")]
 mod pca;
 mod phase;

@@ -47,7 +47,7 @@ impl Moments {
             DMatrix::from_fn(self.size, self.size, |r, c| (self.outer[(r, c)] / n - mean[r] * mean[c]) as f32);
         let width = (channels + SPARE).min(self.size);
         // Any fixed start will do; this one is dense and independent of the data.
-        let start = crate::flow::noise::Philox::new(0, 0).normals(self.size * width);
+        let start = crate::random::Philox::new(0, 0).normals(self.size * width);
         let mut basis = DMatrix::from_vec(self.size, width, start).qr().q();
         for _ in 0..ITERATIONS {
             basis = (&covariance * basis).qr().q();

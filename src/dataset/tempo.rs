@@ -7,7 +7,7 @@
 use realfft::RealFftPlanner;
 
 use crate::clip::Clip;
-use crate::codec::measure;
+use crate::measure;
 
 /// Where a loop's tempo came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,6 +1,6 @@
 //! Random choices in a row, from one counter-based stream: the same on every machine.
 
-use crate::flow::noise::Philox;
+use crate::random::Philox;
 
 /// The dice of one loop.
 pub struct Dice {

@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_swept_loop_is_still_a_circle() {
-        let noise = crate::flow::noise::Philox::new(1, 0).normals(20_000);
+        let noise = crate::random::Philox::new(1, 0).normals(20_000);
         // With the sweep's phase fixed by the dice, a constant input has no transient at the seam.
         let mut flat = [vec![1.0; 20_000], vec![1.0; 20_000]];
         sweep(&mut flat, &mut Dice::new(4, 0));

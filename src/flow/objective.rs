@@ -3,7 +3,7 @@
 
 use burn::tensor::Tensor;
 
-use super::noise::Philox;
+use crate::random::Philox;
 
 /// Distribution of the training times: logit-normal.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]

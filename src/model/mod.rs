@@ -186,7 +186,7 @@ impl Model {
 
     /// Writes the file; an older one of the name is replaced only by a complete new one.
     pub fn save(&self, path: &Path, precision: Precision) -> Result<(), ModelError> {
-        write_whole(path, &self.to_bytes(precision))
+        crate::disk::write_whole(path, &self.to_bytes(precision))
             .map_err(|error| ModelError::Write { path: path.into(), error })
     }
 }
@@ -194,18 +194,6 @@ impl Model {
 #[derive(serde::Deserialize)]
 struct Version {
     version: u32,
-}
-
-/// Writes to a temporary file beside `path`, then renames it.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = path.with_file_name(name);
-    let result = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path));
-    if result.is_err() {
-        let _ = std::fs::remove_file(&part);
-    }
-    result
 }
 
 /// A tensor as 32-bit floats, all finite.

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use flowloop::codec::{Codec, CodecConfig, measure};
+use flowloop::codec::{Codec, CodecConfig};
+use flowloop::measure;
 use flowloop::dataset::{self, ScanOptions};
 use flowloop::flow::solver::Solver;
 use flowloop::model::{Generator, Job};

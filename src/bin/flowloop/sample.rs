@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use flowloop::flow::Condition;
-use flowloop::model::{Generator, write_whole};
+use flowloop::disk::write_whole;
+use flowloop::model::Generator;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::generate::SolverName;

@@ -1,0 +1,87 @@
+//! The walls between the rooms: which of the crate's modules a room may name. ARCHITECTURE.md has the
+//! reasons; the one that matters most is that playback, on the audio thread, knows no net and no
+//! engine.
+
+use std::path::{Path, PathBuf};
+
+/// Room, and the rooms that it may name. `bin` may name all but plugin, editor and what they join.
+const MAY_NAME: &[(&str, &[&str])] = &[
+    ("clip.rs", &[]),
+    ("disk.rs", &[]),
+    ("random.rs", &[]),
+    ("device.rs", &[]),
+    ("wav.rs", &["clip", "disk"]),
+    ("measure.rs", &["clip", "codec"]),
+    ("flow", &["random"]),
+    ("codec", &["clip", "random"]),
+    ("model", &["flow", "codec", "clip", "disk"]),
+    ("dataset", &["clip", "wav", "measure"]),
+    ("training", &["model", "dataset", "flow", "codec", "clip", "disk", "random"]),
+    ("factory", &["clip", "dataset", "random"]),
+    ("engine", &["model", "clip", "device", "flow"]),
+    ("playback", &["clip"]),
+    ("plugin", &["engine", "playback", "editor", "clip"]),
+    ("editor", &["plugin", "engine", "clip"]),
+    ("bin", &["training", "model", "dataset", "flow", "codec", "measure", "clip", "wav", "device", "disk", "factory", "random"]),
+];
+
+/// Rooms that work without the net's library.
+const WITHOUT_BURN: &[&str] = &["clip.rs", "wav.rs", "measure.rs", "random.rs", "playback", "plugin", "editor", "dataset", "factory"];
+
+fn sources(path: &Path) -> Vec<PathBuf> {
+    if path.is_file() {
+        return vec![path.to_path_buf()];
+    }
+    let entries = std::fs::read_dir(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    entries.flat_map(|e| sources(&e.unwrap().path())).filter(|p| p.extension().is_some_and(|e| e == "rs")).collect()
+}
+
+/// The crate's modules that a line of code names, by `crate::x` or `flowloop::x`; comments do not count.
+fn named(line: &str) -> Vec<String> {
+    let code = line.split("//").next().unwrap_or("");
+    let mut rooms = Vec::new();
+    for prefix in ["crate::", "flowloop::"] {
+        for (at, _) in code.match_indices(prefix) {
+            let boundary = code[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != '$');
+            let room: String = code[at + prefix.len()..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            if boundary && !room.is_empty() {
+                rooms.push(room);
+            }
+        }
+    }
+    rooms
+}
+
+#[test]
+fn each_room_names_only_what_it_may() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut rooms: Vec<String> = std::fs::read_dir(&src).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    rooms.retain(|r| r != "lib.rs");
+    rooms.sort();
+    let mut known: Vec<&str> = MAY_NAME.iter().map(|(room, _)| *room).collect();
+    known.sort_unstable();
+    assert_eq!(rooms, known, "a new room needs a line in this test");
+    let mut breaches = Vec::new();
+    for (room, may) in MAY_NAME {
+        let own = room.trim_end_matches(".rs");
+        for file in sources(&src.join(room)) {
+            for (number, line) in std::fs::read_to_string(&file).unwrap().lines().enumerate() {
+                for name in named(line).iter().filter(|n| *n != own && !may.contains(&n.as_str())) {
+                    breaches.push(format!("{}:{}: {room} names {name}", file.display(), number + 1));
+                }
+                let burn = line.split("//").next().unwrap_or("").contains("burn::");
+                if burn && WITHOUT_BURN.contains(room) {
+                    breaches.push(format!("{}:{}: {room} names burn", file.display(), number + 1));
+                }
+            }
+        }
+    }
+    assert!(breaches.is_empty(), "{}", breaches.join("\n"));
+}
+
+#[test]
+fn breaches_are_seen() {
+    assert_eq!(named("use crate::engine::Engine; // crate::model"), ["engine"]);
+    assert_eq!(named("let x = flowloop::model::Model::load(crate::clip::X);"), ["clip", "model"]);
+    assert!(named("use other_crate::engine;").is_empty());
+}
