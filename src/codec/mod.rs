@@ -22,6 +22,9 @@ use mel::MelBank;
 pub const LATENTS_PER_BEAT: usize = 8;
 /// Longest loop, in beats.
 const MAX_BEATS: usize = 256;
+/// Loops that the gain is measured on.
+#[cfg(feature = "companion")]
+const GAIN_LOOPS: usize = 200;
 
 /// Settings; part of the model file.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -42,7 +45,7 @@ pub struct CodecConfig {
 
 impl Default for CodecConfig {
     fn default() -> Self {
-        Self { window: 1024, frames_per_latent: 12, bands: 96, channels: 64, floor_db: -72.0, phase_iterations: 16 }
+        Self { window: 512, frames_per_latent: 16, bands: 64, channels: 64, floor_db: -72.0, phase_iterations: 16 }
     }
 }
 
@@ -97,7 +100,7 @@ pub enum CodecError {
     Tensor(&'static str),
 }
 
-/// The codec: settings, mean patch and principal components.
+/// The codec: settings, mean patch, principal components and what decoding adds back.
 #[derive(Clone, Debug)]
 pub struct Codec {
     config: CodecConfig,
@@ -107,31 +110,70 @@ pub struct Codec {
     mean: Vec<f32>,
     /// `[channel, patch]`, orthonormal rows.
     components: Vec<f32>,
+    /// `[mid, side][band]`: decibels that decoding adds, for the power that the dropped
+    /// components held.
+    gain: Vec<f32>,
+    /// `[mid, side][band]`: the most decibels that a loop had; no decoded spectrum exceeds it.
+    ceiling: Vec<f32>,
 }
 
 impl Codec {
-    fn new(config: CodecConfig, mean: Vec<f32>, components: Vec<f32>) -> Self {
+    fn new(config: CodecConfig, mean: Vec<f32>, components: Vec<f32>, gain: Vec<f32>, ceiling: Vec<f32>) -> Self {
         let framing = Framing::new(config.window);
         let bank = MelBank::new(config.bands, framing.bins(), SAMPLE_RATE, config.floor_db);
-        Self { config, framing, bank, mean, components }
+        Self { config, framing, bank, mean, components, gain, ceiling }
     }
 
     /// Fits the components on loops; `progress` hears (loops done, loops).
     #[cfg(feature = "companion")]
     pub fn fit(config: CodecConfig, clips: &[&Clip], progress: &mut dyn FnMut(usize, usize)) -> Result<Self, CodecError> {
         config.validate()?;
-        let blank = Self::new(config.clone(), Vec::new(), Vec::new());
+        let blank = Self::new(config.clone(), Vec::new(), Vec::new(), vec![0.0; 2 * config.bands], vec![f32::MAX; 2 * config.bands]);
         let mut moments = pca::Moments::new(config.patch());
+        let mut ceiling = vec![config.floor_db; 2 * config.bands];
         for (i, clips16) in clips.chunks(16).enumerate() {
             let patches: Result<Vec<Vec<f32>>, CodecError> = clips16.par_iter().map(|c| blank.patches(c)).collect();
-            patches?.iter().for_each(|p| moments.add(p));
+            for patches in patches? {
+                moments.add(&patches);
+                for spectrum in patches.chunks_exact(ceiling.len()) {
+                    ceiling.iter_mut().zip(spectrum).for_each(|(c, d)| *c = c.max(*d));
+                }
+            }
             progress((i * 16 + clips16.len()).min(clips.len()), clips.len());
         }
         if moments.count() < 2 * config.channels {
             return Err(CodecError::TooFew { patches: moments.count(), channels: config.channels });
         }
         let (mean, components) = moments.components(config.channels);
-        Ok(Self { mean, components, ..blank })
+        let codec = Self { mean, components, ..blank };
+        let gain = codec.lost_power(clips)?;
+        Ok(Self { gain, ceiling, ..codec })
+    }
+
+    /// Power in by power out of each band, in decibels, over [`GAIN_LOOPS`] of the loops. Averages
+    /// of decibels lie below the decibels of averages: without it decoding is too quiet.
+    #[cfg(feature = "companion")]
+    fn lost_power(&self, clips: &[&Clip]) -> Result<Vec<f32>, CodecError> {
+        let rows = 2 * self.config.bands;
+        let power = |decibels: &[f32]| {
+            let mut sum = vec![0f64; rows];
+            for spectrum in decibels.chunks_exact(rows) {
+                sum.iter_mut().zip(spectrum).for_each(|(s, d)| *s += 10f64.powf(f64::from(*d) / 10.0));
+            }
+            sum
+        };
+        let some: Vec<_> = clips.iter().step_by(clips.len().div_ceil(GAIN_LOOPS)).collect();
+        let both = some.into_par_iter().map(|clip| {
+            let patches = self.patches(clip)?;
+            Ok((power(&patches), power(&self.unproject(&self.project(&patches)))))
+        });
+        let both: Result<Vec<_>, CodecError> = both.collect();
+        let (mut before, mut after) = (vec![0f64; rows], vec![0f64; rows]);
+        for (a, b) in both? {
+            before.iter_mut().zip(a).for_each(|(s, v)| *s += v);
+            after.iter_mut().zip(b).for_each(|(s, v)| *s += v);
+        }
+        Ok(before.iter().zip(&after).map(|(a, b)| (10.0 * (a / b).log10()) as f32).collect())
     }
 
     /// The settings.
@@ -141,7 +183,11 @@ impl Codec {
 
     /// Encodes a loop.
     pub fn encode(&self, clip: &Clip) -> Result<Latents, CodecError> {
-        let patches = self.patches(clip)?;
+        Ok(self.project(&self.patches(clip)?))
+    }
+
+    /// Latents of patches.
+    fn project(&self, patches: &[f32]) -> Latents {
         let (patch, channels) = (self.config.patch(), self.config.channels);
         let frames = patches.len() / patch;
         let mut values = vec![0.0; channels * frames];
@@ -151,7 +197,7 @@ impl Codec {
                 values[channel * frames + frame] = component.iter().zip(&centred).map(|(c, v)| c * v).sum();
             }
         }
-        Ok(Latents { channels, frames, values })
+        Latents { channels, frames, values }
     }
 
     /// Decodes latents at a tempo: `frames / 8` beats, exactly [`Clip::length`] samples.
@@ -211,7 +257,7 @@ impl Codec {
         Ok(out)
     }
 
-    /// Patches back from latents.
+    /// Patches back from latents, with the gain, under the ceiling.
     fn unproject(&self, latents: &Latents) -> Vec<f32> {
         let patch = self.config.patch();
         let mut out = vec![0.0; latents.frames * patch];
@@ -220,6 +266,10 @@ impl Codec {
             for (channel, component) in self.components.chunks_exact(patch).enumerate() {
                 let value = latents.values[channel * latents.frames + frame];
                 p.iter_mut().zip(component).for_each(|(o, c)| *o += value * c);
+            }
+            for spectrum in p.chunks_exact_mut(self.gain.len()) {
+                let limits = self.gain.iter().zip(&self.ceiling);
+                spectrum.iter_mut().zip(limits).for_each(|(o, (g, c))| *o = (*o + g).min(*c));
             }
         });
         out
@@ -241,6 +291,8 @@ impl Codec {
         vec![
             ("codec.mean".into(), vec![patch], self.mean.clone()),
             ("codec.components".into(), vec![channels, patch], self.components.clone()),
+            ("codec.gain".into(), vec![2, self.config.bands], self.gain.clone()),
+            ("codec.ceiling".into(), vec![2, self.config.bands], self.ceiling.clone()),
         ]
     }
 
@@ -257,6 +309,8 @@ impl Codec {
         };
         let mean = get("codec.mean", &[patch])?;
         let components = get("codec.components", &[channels, patch])?;
-        Ok(Self::new(config, mean, components))
+        let gain = get("codec.gain", &[2, config.bands])?;
+        let ceiling = get("codec.ceiling", &[2, config.bands])?;
+        Ok(Self::new(config, mean, components, gain, ceiling))
     }
 }

@@ -53,6 +53,19 @@ impl Bench {
     }
 }
 
+/// Window in samples, mel bands, values a latent, spectra a latent, rounds of phase reconstruction.
+const CODEC_ROWS: [(usize, usize, usize, usize, usize); 9] = [
+    (1024, 96, 64, 12, 16),
+    (512, 64, 64, 16, 16),
+    (512, 64, 64, 24, 16),
+    (1024, 96, 64, 16, 16),
+    (2048, 96, 64, 8, 16),
+    (1024, 96, 64, 12, 0),
+    (1024, 96, 64, 12, 64),
+    (1024, 96, 32, 12, 16),
+    (1024, 96, 128, 12, 16),
+];
+
 /// Reconstruction of held-out loops at several sizes.
 fn codec_table(folder: &std::path::Path) -> anyhow::Result<()> {
     let bar = super::bar(0, "reading");
@@ -64,11 +77,10 @@ fn codec_table(folder: &std::path::Path) -> anyhow::Result<()> {
     let (fit, judge) = dataset::split(&scanned.loops, 0.25, 0);
     let clips: Vec<_> = fit.iter().map(|l| &l.clip).collect();
     println!("fitted on {} loops, judged on {}", clips.len(), judge.len().min(64));
-    println!("channels frames rounds | log-mel dB  onset corr.  >8 kHz dB  width dB  on grid (real)  seam  s per s");
+    println!("window bands channels frames rounds | log-mel dB  onset corr.  >8 kHz dB  width dB  on grid (real)  seam  s per s");
     let base = CodecConfig::default();
-    let rows = [(64, 12, 16), (64, 12, 0), (64, 12, 4), (64, 12, 64), (64, 8, 16), (64, 16, 16), (96, 12, 16), (128, 12, 16)];
-    for (channels, frames_per_latent, phase_iterations) in rows {
-        let config = CodecConfig { channels, frames_per_latent, phase_iterations, ..base.clone() };
+    for (window, bands, channels, frames_per_latent, phase_iterations) in CODEC_ROWS {
+        let config = CodecConfig { window, bands, channels, frames_per_latent, phase_iterations, ..base.clone() };
         let codec = Codec::fit(config, &clips, &mut |_, _| {})?;
         let (mut all, mut cost, mut seconds) = (Vec::new(), 0.0, 0.0);
         for one in judge.iter().take(64) {
@@ -80,7 +92,7 @@ fn codec_table(folder: &std::path::Path) -> anyhow::Result<()> {
             all.push(measure::compare(&one.clip, &decoded));
         }
         let m = measure::mean(&all);
-        println!("{channels:>8} {frames_per_latent:>6} {phase_iterations:>6} | {:>10.2} {:>12.3} {:>10.1} {:>9.1} {:>7.3} ({:.3}) {:>5.2} {:>8.3}",
+        println!("{window:>6} {bands:>5} {channels:>8} {frames_per_latent:>6} {phase_iterations:>6} | {:>10.2} {:>12.3} {:>10.1} {:>9.1} {:>7.3} ({:.3}) {:>5.2} {:>8.3}",
             m.log_mel_db, m.onset_correlation, m.high_band_db, m.width_db, m.on_grid_decoded, m.on_grid_original, m.seam, cost / seconds);
     }
     Ok(())
