@@ -94,7 +94,7 @@ pub enum Precision {
 impl Model {
     /// Reads a model file.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
-        let bytes = std::fs::read(path).map_err(|error| ModelError::Read { path: path.into(), error })?;
+        let bytes = crate::disk::read_whole(path).map_err(|error| ModelError::Read { path: path.into(), error })?;
         Self::from_bytes(&bytes, &path.display().to_string())
     }
 
@@ -160,7 +160,10 @@ impl Model {
         let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
         let full = |v: &[f32]| bytemuck::cast_slice(v).to_vec();
         for (name, weight) in &self.weights {
+            // What 16 bits cannot hold would come back as infinite, and be refused.
+            let fits = weight.values.iter().all(|v| f16::from_f32(*v).is_finite());
             let (dtype, bytes) = match precision {
+                _ if !fits => (Dtype::F32, full(&weight.values)),
                 Precision::Full => (Dtype::F32, full(&weight.values)),
                 Precision::Half => {
                     let half: Vec<u16> = weight.values.iter().map(|v| f16::from_f32(*v).to_bits()).collect();

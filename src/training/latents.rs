@@ -5,9 +5,9 @@ use std::path::Path;
 use rayon::prelude::*;
 use safetensors::SafeTensors;
 
-use crate::codec::{Codec, CodecConfig};
+use crate::codec::{Codec, CodecConfig, CodecError, LATENTS_PER_BEAT};
 use crate::dataset::Loop;
-use crate::model::read_tensor;
+use crate::model::{read_tensor, read_whole};
 
 /// One loop's standardised latents.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +54,8 @@ pub struct LatentSet {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)] // The messages say it.
 pub enum LatentError {
+    #[error("there are too few loops to learn from: {beats} beats, {needed} are the least (and hundreds of loops do better). Add loops to the folder")]
+    TooFew { beats: usize, needed: usize },
     #[error("the codec: {0}")]
     Codec(#[from] crate::codec::CodecError),
     #[error("no loop is left whose length suits the net: lengths must be multiples of {0} latent frames. Use fewer layers")]
@@ -76,7 +78,13 @@ impl LatentSet {
             Some(codec) => codec,
             None => {
                 let clips: Vec<_> = training.iter().map(|l| &l.clip).collect();
-                Codec::fit(config, &clips, progress)?
+                Codec::fit(config, &clips, progress).map_err(|e| match e {
+                    CodecError::TooFew { patches, channels } => LatentError::TooFew {
+                        beats: patches / LATENTS_PER_BEAT,
+                        needed: (2 * channels).div_ceil(LATENTS_PER_BEAT),
+                    },
+                    other => other.into(),
+                })?
             }
         };
         let mut labels: Vec<String> = training.iter().filter_map(|l| l.label.clone()).collect();
@@ -103,7 +111,7 @@ impl LatentSet {
     /// `[loop, channel, frame]`. Each tenth loop is held out.
     pub fn from_file(path: &Path, stride: usize) -> Result<Self, LatentError> {
         let wrong = |reason: String| LatentError::File { path: path.display().to_string(), reason };
-        let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
+        let bytes = read_whole(path).map_err(|e| wrong(e.to_string()))?;
         let file = SafeTensors::deserialize(&bytes).map_err(|e| wrong(e.to_string()))?;
         let view = file.tensor("latents").map_err(|e| wrong(e.to_string()))?;
         let tensor = read_tensor("latents", &view).map_err(wrong)?;
@@ -141,12 +149,18 @@ impl LatentSet {
         Self { channels, training, validation, labels, mean, std, codec }
     }
 
-    /// Digest of the training loops: a checkpoint goes on only with the same.
+    /// Digest of the loops, their tempi and labels: a checkpoint goes on only with the same.
     pub fn digest(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         for one in self.training.iter().chain(&self.validation) {
             hasher.update(&(one.frames as u64).to_le_bytes());
+            hasher.update(&one.bpm.to_le_bytes());
+            hasher.update(&one.label.map_or(u64::MAX, |l| l as u64).to_le_bytes());
             hasher.update(bytemuck::cast_slice(&one.values));
+        }
+        for label in &self.labels {
+            hasher.update(&(label.len() as u64).to_le_bytes());
+            hasher.update(label.as_bytes());
         }
         hasher.finalize().to_hex().to_string()
     }

@@ -133,7 +133,8 @@ impl Trainer {
         Philox::new(self.config.seed, self.step * DRAWS + draw as u64)
     }
 
-    /// Loops of one length, rotated by whole bars, and their conditions.
+    /// Loops of one length, rotated by whole bars (where our codec says what a bar is), and their
+    /// conditions.
     fn draw_batch(&self, set: &LatentSet) -> (Vec<Vec<f32>>, Vec<Condition>) {
         let pick = self.random(Draw::Loops);
         let frames = set.training[pick.below(0, set.training.len())].frames;
@@ -142,7 +143,8 @@ impl Trainer {
         (0..self.config.batch as u64)
             .map(|i| {
                 let chosen = same[pick.below(1 + i, same.len())];
-                let rotation = BAR * bars.below(i, (frames / BAR).max(1));
+                let places = if set.codec.is_some() { (frames / BAR).max(1) } else { 1 };
+                let rotation = BAR * bars.below(i, places);
                 let label = chosen.label.filter(|_| labels.uniform(i) >= self.config.label_dropout);
                 (chosen.rotated(rotation), Condition { bpm: chosen.bpm, label })
             })

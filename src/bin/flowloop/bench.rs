@@ -68,12 +68,9 @@ const CODEC_ROWS: [(usize, usize, usize, usize, usize); 9] = [
 
 /// Reconstruction of held-out loops at several sizes.
 fn codec_table(folder: &std::path::Path) -> anyhow::Result<()> {
-    let bar = super::bar(0, "reading");
-    let scanned = dataset::scan(folder, &ScanOptions::default(), &mut |done, total| {
-        bar.set_length(total as u64);
-        bar.set_position(done as u64);
-    })?;
-    bar.finish_and_clear();
+    let mut progress = super::Progress::new(0, "reading");
+    let scanned = dataset::scan(folder, &ScanOptions::default(), &mut |done, total| progress.set(done as u64, total as u64))?;
+    drop(progress);
     let (fit, judge) = dataset::split(&scanned.loops, 0.25, 0);
     let clips: Vec<_> = fit.iter().map(|l| &l.clip).collect();
     println!("fitted on {} loops, judged on {}", clips.len(), judge.len().min(64));

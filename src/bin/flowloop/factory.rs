@@ -40,7 +40,7 @@ impl Factory {
             sound_font: self.sound_font.unwrap_or(default.sound_font),
         })?;
         let stop = super::interruption()?;
-        let bar = super::bar(self.loops as u64, "rendering");
+        let (mut progress, mut done) = (super::Progress::new(self.loops as u64, "rendering"), 0);
         let (mut seconds, mut failure) = (0.0, None);
         render_set(&bank, self.loops, self.seed, &mut |one| {
             let folder = self.output.join(one.label);
@@ -48,11 +48,12 @@ impl Factory {
             let made = std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()));
             let written = made.and_then(|()| Ok(flowloop::wav::write(&path, &one.clip)?));
             seconds += one.clip.seconds();
-            bar.inc(1);
+            done += 1;
+            progress.set(done, self.loops as u64);
             failure = written.err();
             if failure.is_some() || stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        bar.finish_and_clear();
+        drop(progress);
         match failure {
             Some(error) => Err(error),
             None => {

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
 use flowloop::flow::solver::Solver;
+use flowloop::model::generator::{MAX_BEATS, TEMPO};
 use flowloop::model::{Generator, Job};
 
 /// Solvers as the command line names them.
@@ -33,22 +34,22 @@ pub struct Generate {
     #[arg(long)]
     model: Option<PathBuf>,
     /// Seed, the first of them with --count
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     seed: u64,
     /// How many seeds, one after the other
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true)]
     count: u64,
     /// Solver steps
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 16, allow_negative_numbers = true)]
     steps: u32,
     /// Solver
     #[arg(long, value_enum, default_value = "euler")]
     solver: SolverName,
     /// Length in 4/4 bars
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 2, allow_negative_numbers = true)]
     bars: u32,
     /// Tempo in beats per minute
-    #[arg(long, default_value_t = 120.0)]
+    #[arg(long, default_value_t = 120.0, allow_negative_numbers = true)]
     bpm: f64,
     /// Label, one of those that `inspect` prints
     #[arg(long)]
@@ -66,8 +67,17 @@ const BEATS_PER_BAR: u32 = 4;
 impl Generate {
     pub fn run(self) -> anyhow::Result<()> {
         ensure!(self.count > 0, "--count must be at least 1");
+        ensure!(self.steps > 0, "--steps must be at least 1");
         ensure!(self.bars > 0, "--bars must be at least 1");
-        let beats = self.bars.checked_mul(BEATS_PER_BAR).context("--bars is too large")?;
+        ensure!(self.bars <= MAX_BEATS / BEATS_PER_BAR, "--bars must be at most {}", MAX_BEATS / BEATS_PER_BAR);
+        ensure!(TEMPO.contains(&self.bpm), "--bpm must be between {} and {}, not {}", TEMPO.start(), TEMPO.end(), self.bpm);
+        let last = self.seed.checked_add(self.count - 1).context("--seed and --count go beyond the last seed there is, 2^64 - 1")?;
+        let total = self.count.checked_mul(u64::from(self.steps)).context("--count is too large")?;
+        // Before the work, not after it.
+        for seed in [self.seed, last] {
+            let inputs: Vec<&Path> = self.model.iter().map(PathBuf::as_path).collect();
+            super::check_output(&self.path(seed), &inputs)?;
+        }
         let model = super::model_of(self.model.as_deref())?;
         let label = match &self.label {
             Some(name) => Some(label_index(&model.header.labels, name)?),
@@ -76,19 +86,20 @@ impl Generate {
         let adapter = flowloop::device::choose(&self.device)?;
         let generator = Generator::new(model, adapter.device)?;
         let stop = super::interruption()?;
-        let bar = super::bar(self.count * u64::from(self.steps), &format!("generating on {}", adapter.name));
-        for seed in self.seed..self.seed.saturating_add(self.count) {
+        let mut progress = super::Progress::new(total, &format!("generating on {}", adapter.name));
+        let (mut done, beats) = (0, self.bars * BEATS_PER_BAR);
+        for seed in self.seed..=last {
             let solver = self.solver.into();
             let job = Job { seed, steps: self.steps, solver, beats, bpm: self.bpm, label };
             let clip = generator.generate(&job, &mut |_, _| {
-                bar.inc(1);
+                done += 1;
+                progress.set(done, total);
                 if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })?;
             let path = self.path(seed);
             flowloop::wav::write(&path, &clip)?;
-            bar.suspend(|| println!("seed {seed}: {} ({:.3} s, peak {:.2})", path.display(), clip.seconds(), clip.peak()));
+            progress.line(&format!("seed {seed}: {} ({:.3} s, peak {:.2})", path.display(), clip.seconds(), clip.peak()));
         }
-        bar.finish_and_clear();
         Ok(())
     }
 

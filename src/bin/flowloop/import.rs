@@ -1,6 +1,6 @@
 //! `flowloop import`: a PyTorch checkpoint to a model file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use flowloop::flow::layers::Padding;
@@ -23,6 +23,8 @@ pub struct Import {
 
 impl Import {
     pub fn run(self) -> anyhow::Result<()> {
+        let inputs: Vec<&Path> = std::iter::once(&self.checkpoint).chain(&self.mean_std).map(|p| p.as_path()).collect();
+        super::check_output(&self.output, &inputs)?;
         let padding = if self.circular { Padding::Circular } else { Padding::Zero };
         let model = import_pytorch(&self.checkpoint, self.mean_std.as_deref(), padding)?;
         model.save(&self.output, Precision::Full)?;

@@ -7,14 +7,18 @@ mod factory;
 mod generate;
 mod import;
 mod inspect;
+mod progress;
 mod sample;
 mod sheet;
 mod train;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use anyhow::{bail, ensure};
 use clap::{Parser, Subcommand};
+use progress::Progress;
 
 #[derive(Parser)]
 #[command(name = "flowloop", version, about = "Dreams up loops, and learns from yours")]
@@ -47,6 +51,7 @@ enum Command {
 
 fn main() {
     keep_large_buffers();
+    end_with_a_closed_pipe();
     if let Err(error) = run(Arguments::parse().command) {
         eprintln!("error: {error:#}");
         std::process::exit(1);
@@ -87,6 +92,33 @@ fn keep_large_buffers() {
     }
 }
 
+/// `flowloop inspect | head -1` ends in silence, as other programs do.
+fn end_with_a_closed_pipe() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: only restores the signal's default, before any other thread starts.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
+}
+
+/// Finds out before the work begins whether `output` can be written, and that it is no input.
+fn check_output(output: &Path, inputs: &[&Path]) -> anyhow::Result<()> {
+    let shown = output.display();
+    let Some(name) = output.file_name() else { bail!("{shown} is no file name; give --output a file") };
+    ensure!(!output.is_dir(), "{shown} is a folder; give --output a file in it");
+    let same = |input: &&&Path| matches!((input.canonicalize(), output.canonicalize()), (Ok(a), Ok(b)) if a == b);
+    if let Some(input) = inputs.iter().find(same) {
+        bail!("the output {} would overwrite what it is made of; choose another --output", input.display());
+    }
+    let mut probe = name.to_os_string();
+    probe.push(format!(".{}.probe", std::process::id()));
+    let probe = output.with_file_name(probe);
+    match std::fs::File::create_new(&probe) {
+        Ok(_) => Ok(std::fs::remove_file(&probe)?),
+        Err(error) => bail!("cannot write {shown}: {error}. Nothing was written; choose a folder that exists and that you may write to"),
+    }
+}
+
 /// A flag that Ctrl-C sets, so that long work ends in good order.
 fn interruption() -> anyhow::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
@@ -99,17 +131,8 @@ fn interruption() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(flag)
 }
 
-/// A progress bar, hidden by indicatif itself when nobody watches.
-fn bar(total: u64, what: &str) -> indicatif::ProgressBar {
-    let style = indicatif::ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} {msg} {elapsed}, {eta} left");
-    let bar = indicatif::ProgressBar::new(total);
-    bar.set_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()));
-    bar.set_prefix(what.to_string());
-    bar
-}
-
 /// The model of a path, or the built-in one.
-fn model_of(path: Option<&std::path::Path>) -> anyhow::Result<flowloop::model::Model> {
+fn model_of(path: Option<&Path>) -> anyhow::Result<flowloop::model::Model> {
     Ok(match path {
         Some(path) => flowloop::model::Model::load(path)?,
         None => flowloop::model::embedded_model()?,

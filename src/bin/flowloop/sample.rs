@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use clap::Args;
 use flowloop::flow::Condition;
 use flowloop::disk::write_whole;
@@ -40,6 +40,8 @@ pub struct Sample {
 
 impl Sample {
     pub fn run(self) -> anyhow::Result<()> {
+        ensure!(self.steps > 0, "--steps must be at least 1");
+        super::check_output(&self.output, &[&self.model, &self.noise])?;
         let model = super::model_of(Some(&self.model))?;
         let (noise, shape) = self.read_noise()?;
         let (channels, stride) = (model.header.net.channels, model.header.net.stride());
@@ -47,9 +49,9 @@ impl Sample {
         ensure!(shape[2].is_multiple_of(stride), "the noise has {} frames; this model needs a multiple of {stride}", shape[2]);
         let generator = Generator::new(model, flowloop::device::choose(&self.device)?.device)?;
         let conditions = vec![Condition { bpm: 120.0, label: None }; shape[0]];
-        let bar = super::bar(u64::from(self.steps), "sampling");
-        let mut step = |_, _| {
-            bar.inc(1);
+        let mut progress = super::Progress::new(u64::from(self.steps), "sampling");
+        let mut step = |done, steps| {
+            progress.set(u64::from(done), u64::from(steps));
             ControlFlow::Continue(())
         };
         let mut latents =
@@ -57,7 +59,7 @@ impl Sample {
         if self.unnormalise {
             generator.unnormalise(&mut latents, shape[2]);
         }
-        bar.finish_and_clear();
+        drop(progress);
         let view = TensorView::new(Dtype::F32, shape.to_vec(), bytemuck::cast_slice(&latents))?;
         let bytes = safetensors::serialize(HashMap::from([("latents", view)]), None)?;
         write_whole(&self.output, &bytes).with_context(|| format!("cannot write {}", self.output.display()))?;
@@ -67,13 +69,13 @@ impl Sample {
 
     fn read_noise(&self) -> anyhow::Result<(Vec<f32>, [usize; 3])> {
         let name = self.noise.display();
-        let bytes = std::fs::read(&self.noise).with_context(|| format!("cannot read {name}"))?;
-        let file = SafeTensors::deserialize(&bytes).with_context(|| format!("{name} is no safetensors file"))?;
-        let view = file.tensor("noise").with_context(|| format!("{name} has no tensor `noise`"))?;
+        let bytes = std::fs::read(&self.noise).map_err(|e| anyhow!("cannot read {name}: {e}. Check the path and the permissions"))?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|e| anyhow!("{name} is no safetensors file ({e}). Save the noise as a tensor `noise` [batch, channel, frame] of one"))?;
+        let view = file.tensor("noise").map_err(|_| anyhow!("{name} has no tensor `noise`; it has {:?}", file.names()))?;
         let &[batch, channels, frames] = view.shape() else {
             bail!("`noise` has shape {:?}; [batch, channel, frame] is needed", view.shape());
         };
-        ensure!(batch * channels * frames > 0, "`noise` is empty");
+        ensure!(batch > 0 && channels > 0 && frames > 0, "`noise` is empty (shape {:?})", view.shape());
         ensure!(view.dtype() == Dtype::F32, "`noise` must hold 32-bit floats");
         let values: Vec<f32> =
             view.data().chunks_exact(4).map(|c| f32::from_le_bytes([c[0], c[1], c[2], c[3]])).collect();

@@ -1,12 +1,12 @@
 //! `flowloop sheet`: spectrograms of WAV files under one another, beats marked, as a PNG.
 
-use std::io::BufWriter;
 use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use clap::Args;
 use flowloop::codec::frames::{Framing, centres};
 use flowloop::dataset::decode;
+use flowloop::disk::write_whole;
 
 #[derive(Args)]
 pub struct Sheet {
@@ -28,22 +28,25 @@ const GAP: usize = 6;
 impl Sheet {
     pub fn run(self) -> anyhow::Result<()> {
         ensure!(self.columns > 0, "--columns must be at least 1");
-        let rows = self.files.len().div_ceil(self.columns);
-        let (width, height) = (self.columns * (WIDTH + GAP), rows * (HEIGHT + GAP));
+        super::check_output(&self.output, &self.files.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
+        let columns = self.columns.min(self.files.len());
+        let rows = self.files.len().div_ceil(columns);
+        let (width, height) = (columns * (WIDTH + GAP), rows * (HEIGHT + GAP));
         let mut pixels = vec![255u8; width * height];
         for (i, path) in self.files.iter().enumerate() {
             let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
             let audio = decode::decode(bytes).with_context(|| path.display().to_string())?;
-            let (x, y) = (i % self.columns * (WIDTH + GAP), i / self.columns * (HEIGHT + GAP));
+            let (x, y) = (i % columns * (WIDTH + GAP), i / columns * (HEIGHT + GAP));
             for (row, line) in spectrogram(&audio).chunks_exact(WIDTH).enumerate() {
                 let at = (y + row) * width + x;
                 pixels[at..at + WIDTH].copy_from_slice(line);
             }
         }
-        let file = std::fs::File::create(&self.output).with_context(|| format!("cannot write {}", self.output.display()))?;
-        let mut encoder = png::Encoder::new(BufWriter::new(file), width as u32, height as u32);
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
         encoder.set_color(png::ColorType::Grayscale);
         encoder.write_header()?.write_image_data(&pixels)?;
+        write_whole(&self.output, &bytes).with_context(|| format!("cannot write {}", self.output.display()))?;
         println!("{}: {} spectrograms, 40 Hz to 20 kHz, 80 dB", self.output.display(), self.files.len());
         Ok(())
     }

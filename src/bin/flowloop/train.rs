@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use anyhow::{bail, ensure};
+use anyhow::{anyhow, bail, ensure};
 use clap::Args;
 use flowloop::codec::{CodecConfig, LATENTS_PER_BEAT};
-use flowloop::dataset::{self, ScanOptions};
+use flowloop::dataset::{self, Dataset, ScanOptions};
 use flowloop::device::Adapter;
 use flowloop::flow::layers::Padding;
 use flowloop::flow::unet::{UNetConfig, weights_of};
@@ -55,57 +55,78 @@ pub struct Train {
     /// Ignore checkpoints and start again
     #[arg(long)]
     fresh: bool,
-    /// Name and credits to put into the model
+    /// List every file that is used, also in a large folder
+    #[arg(long)]
+    verbose: bool,
+    /// Credits to put into the model
     #[arg(long, default_value = "")]
     credits: String,
 }
 
 /// Loops of the validation split that are looked at, at most.
 const VALIDATED: usize = 128;
+/// Up to so many loops, each is listed without being asked for.
+const LISTED: usize = 40;
 /// Steps between two readings of the loss: reading it makes a GPU wait.
 const READ_EVERY: u64 = 10;
 
 impl Train {
     pub fn run(self) -> anyhow::Result<()> {
-        ensure!(self.batch > 0 && self.steps > 0 && self.every > 0, "--batch, --steps and --every must be at least 1");
+        ensure!(self.steps > 0 && self.every > 0, "--steps and --every must be at least 1");
+        ensure!((1..=4096).contains(&self.batch), "--batch must be between 1 and 4096");
         ensure!(self.learning_rate.is_finite() && self.learning_rate > 0.0, "--learning-rate must be positive");
-        ensure!((0.0..0.9).contains(&self.validation), "--validation must be between 0 and 0.9");
+        ensure!((0.0..0.9).contains(&self.validation), "--validation must be 0 or more and below 0.9");
+        // Before minutes of reading: the settings, the output and the device.
+        let channels = CodecConfig::default().channels;
+        self.net(channels, 0, true).validate().map_err(|e| anyhow!("{e}; change --widths or --blocks"))?;
+        self.check_output()?;
         let adapter = flowloop::device::choose(&self.device)?;
         let set = self.latent_set()?;
-        let net = self.net(&set);
+        let net = self.net(set.channels, set.labels.len(), set.codec.is_some());
         net.validate().map_err(anyhow::Error::msg)?;
         let config = TrainingConfig {
             batch: self.batch, learning_rate: self.learning_rate, seed: self.seed, ..TrainingConfig::default()
         };
         let folder = checkpoint_folder(&self.output);
         let data = set.digest();
-        let trainer = match checkpoint::newest(&folder).filter(|_| !self.fresh) {
-            Some((step, path)) => {
-                println!("going on from step {step} ({})", path.display());
-                checkpoint::resume(&path, &net, &config, &data, &adapter.device)?
+        if self.fresh {
+            checkpoint::remove(&folder);
+        }
+        let mut warn = |e: &checkpoint::CheckpointError| eprintln!("warning: {e}");
+        let trainer = match checkpoint::resume_newest(&folder, &net, &config, &data, &adapter.device, &mut warn)? {
+            Some(trainer) => {
+                println!("going on from step {} ({})", trainer.step(), folder.display());
+                trainer
             }
-            None => {
-                let _ = std::fs::remove_dir_all(&folder);
-                Trainer::new(&net, config, &adapter.device)
-            }
+            None => Trainer::new(&net, config, &adapter.device),
         };
         self.train(trainer, &set, &data, &folder, &adapter)
+    }
+
+    /// The output can be written, and holds nothing but a model.
+    fn check_output(&self) -> anyhow::Result<()> {
+        let inputs: Vec<&Path> = self.latents.iter().map(PathBuf::as_path).collect();
+        super::check_output(&self.output, &inputs)?;
+        if self.output.exists() && Model::load(&self.output).is_err() {
+            bail!("{} is there already and is no Flowloop model; choose another --output, or remove it", self.output.display());
+        }
+        Ok(())
     }
 
     fn stride(&self) -> usize {
         1 << self.widths.len().min(16)
     }
 
-    fn net(&self, set: &LatentSet) -> UNetConfig {
+    fn net(&self, channels: usize, labels: usize, phases: bool) -> UNetConfig {
         UNetConfig {
-            channels: set.channels,
+            channels,
             widths: self.widths.clone(),
             last_width: self.widths.first().map_or(1, |w| (w / 2).max(1)),
             time_features: 128,
             padding: Padding::Circular,
             blocks: self.blocks,
-            frames_per_beat: set.codec.is_some().then_some(LATENTS_PER_BEAT),
-            labels: if self.blocks > 0 { set.labels.len() } else { 0 },
+            frames_per_beat: phases.then_some(LATENTS_PER_BEAT),
+            labels: if self.blocks > 0 { labels } else { 0 },
         }
     }
 
@@ -114,23 +135,38 @@ impl Train {
             return Ok(LatentSet::from_file(path, self.stride())?);
         }
         let Some(folder) = &self.folder else { bail!("name a folder of loops") };
-        let bar = super::bar(0, "reading");
+        let mut progress = super::Progress::new(0, "reading");
         let scanned = dataset::scan(folder, &ScanOptions::default(), &mut |done, total| {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
+            progress.set(done as u64, total as u64);
         })?;
-        bar.finish_and_clear();
-        println!("{}", scanned.report());
+        drop(progress);
+        println!("{}", self.found(&scanned));
         let (training, validation) = dataset::split(&scanned.loops, self.validation, self.seed);
-        let bar = super::bar(0, "fitting the codec");
+        ensure!(
+            !validation.is_empty() || self.validation == 0.0,
+            "there are too few loops ({}) to hold one out; add loops, or learn without validation: --validation 0", training.len()
+        );
+        let mut progress = super::Progress::new(0, "fitting the codec");
         let config = CodecConfig::default();
         let set = LatentSet::encode(&training, &validation, config, None, self.stride(), &mut |done, total| {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
+            progress.set(done as u64, total as u64);
         })?;
-        bar.finish_and_clear();
+        drop(progress);
         println!("{} loops to learn from, {} held out, {} labels", set.training.len(), set.validation.len(), set.labels.len());
+        let left_out = scanned.loops.len() - set.training.len() - set.validation.len();
+        if left_out > 0 {
+            println!("{left_out} loops left out: this net needs lengths in multiples of {} beats; fewer --widths need less", self.stride() / LATENTS_PER_BEAT);
+        }
         Ok(set)
+    }
+
+    /// Counts, each skipped file with its reason, and each used one where they are few.
+    fn found(&self, scanned: &Dataset) -> String {
+        if self.verbose || scanned.loops.len() <= LISTED {
+            return scanned.report();
+        }
+        let skipped = scanned.skipped.iter().map(|s| format!("\n  skipped {}: {}", s.path.display(), s.reason));
+        scanned.summary().trim_end().to_string() + &skipped.collect::<String>()
     }
 
     fn train(&self, mut trainer: Trainer, set: &LatentSet, data: &str, folder: &Path, adapter: &Adapter) -> anyhow::Result<()> {
@@ -139,37 +175,48 @@ impl Train {
         if !held_out.is_empty() {
             println!("predicting a constant would give validation loss {:.4}", constant_loss(held_out));
         }
-        let bar = super::bar(self.steps, &format!("training on {}", adapter.name));
-        bar.set_position(trainer.step());
-        bar.reset_eta();
+        let mut progress = super::Progress::new(self.steps, &format!("training on {}", adapter.name));
+        progress.begin_at(trainer.step());
         let (mut pending, mut validation) = (Vec::new(), String::new());
+        let mut saved = None;
         while trainer.step() < self.steps && !stop.load(Ordering::Relaxed) {
             pending.push(trainer.advance(set));
-            bar.set_position(trainer.step());
-            let last = trainer.step() == self.steps;
-            if trainer.step().is_multiple_of(READ_EVERY) || last {
+            let (step, last) = (trainer.step(), trainer.step() == self.steps);
+            let save = step.is_multiple_of(self.every) || last;
+            if step.is_multiple_of(READ_EVERY) || save {
                 let losses: Vec<f32> = pending.drain(..).map(|l| l.into_scalar::<f32>()).collect();
                 let loss = losses.iter().sum::<f32>() / losses.len() as f32;
-                ensure!(loss.is_finite(), "the loss is no longer a number at step {}: the training diverged. Its last checkpoint is kept in {}; try a smaller --learning-rate with --fresh", trainer.step(), folder.display());
-                bar.set_message(format!("loss {loss:.4}{validation}"));
-            }
-            if trainer.step().is_multiple_of(self.every) || last {
-                checkpoint::save(folder, &trainer, data)?;
-                self.model(&trainer, set).save(&self.output, Precision::Half)?;
-                if !held_out.is_empty() {
-                    let loss = trainer.validation_loss(held_out, set.channels);
-                    validation = format!(", validation {loss:.4}");
-                    let line = format!("step {}: validation loss {loss:.4}", trainer.step());
-                    if bar.is_hidden() { println!("{line}") } else { bar.println(line) }
+                ensure!(loss.is_finite(), "{}", diverged(step, folder));
+                progress.message(format!("loss {loss:.4}{validation}"));
+                if save {
+                    self.save(&trainer, set, data, folder)?;
+                    saved = Some(step);
+                    let mut line = format!("step {step}: loss {loss:.4}");
+                    if !held_out.is_empty() {
+                        validation = format!(", validation {:.4}", trainer.validation_loss(held_out, set.channels));
+                        line += &validation;
+                    }
+                    progress.line(&format!("{line}, {} left", progress.left(step, self.steps)));
                 }
             }
+            progress.set(step, self.steps);
         }
-        checkpoint::save(folder, &trainer, data)?;
-        self.model(&trainer, set).save(&self.output, Precision::Half)?;
-        bar.finish_and_clear();
+        if saved != Some(trainer.step()) {
+            self.save(&trainer, set, data, folder)?;
+        }
+        drop(progress);
         let how = if trainer.step() < self.steps { "stopped" } else { "done" };
         println!("{how} at step {}: {} (run the same command to go on; --steps sets how far)", trainer.step(), self.output.display());
         Ok(())
+    }
+
+    /// A checkpoint and the model, never of weights that are no numbers.
+    fn save(&self, trainer: &Trainer, set: &LatentSet, data: &str, folder: &Path) -> anyhow::Result<()> {
+        let model = self.model(trainer, set);
+        let finite = model.weights.values().flat_map(|w| &w.values).all(|v| v.is_finite());
+        ensure!(finite, "{}", diverged(trainer.step(), folder));
+        checkpoint::save(folder, trainer, data)?;
+        Ok(model.save(&self.output, Precision::Half)?)
     }
 
     fn model(&self, trainer: &Trainer, set: &LatentSet) -> Model {
@@ -193,6 +240,14 @@ impl Train {
             hash: String::new(),
         }
     }
+}
+
+fn diverged(step: u64, folder: &Path) -> String {
+    let kept = match checkpoint::all(folder).is_empty() {
+        true => String::new(),
+        false => format!(" Its last checkpoint is kept in {};", folder.display()),
+    };
+    format!("the loss is no longer a number at step {step}: the training diverged.{kept} Try a smaller --learning-rate with --fresh")
 }
 
 fn checkpoint_folder(output: &Path) -> PathBuf {
