@@ -36,10 +36,19 @@ pub fn import_pytorch(checkpoint: &Path, mean_std: Option<&Path>, padding: Paddi
 }
 
 fn read_state(path: &Path) -> Result<Weights, ModelError> {
-    std::fs::File::open(path).map_err(|error| ModelError::Read { path: path.into(), error })?;
+    let unreadable = |error| ModelError::Read { path: path.into(), error };
+    let file = std::fs::metadata(path).map_err(unreadable)?;
+    if !file.is_file() {
+        return Err(unreadable(std::io::Error::other("it is not a file")));
+    }
     let wrong = |reason: String| ModelError::Checkpoint { path: path.into(), reason };
     let mut store = PytorchStore::from_file(path).map_indices_contiguous(false);
     let tensors = store.get_all_tensors().map_err(|e| wrong(e.to_string()))?;
+    // A tensor with strides of 0 can claim any size, from a few bytes.
+    let values = tensors.values().map(|t| t.shape.iter().fold(1, |n: u64, axis| n.saturating_mul(*axis as u64)));
+    if values.fold(0, u64::saturating_add) > file.len() {
+        return Err(wrong("its tensors claim more values than the file can hold".into()));
+    }
     tensors.iter().map(|(name, tensor)| Ok((name.clone(), read(name, tensor).map_err(wrong)?))).collect()
 }
 

@@ -131,6 +131,12 @@ pub fn tiny_model(labels: &[&str]) -> Model {
     };
     let device = Device::flex();
     device.seed(5);
+    let mut weights = weights_of(&UNet::new(&net, &device));
+    // Some layers start at zero; training would have moved them, so that labels tell.
+    for (i, weight) in weights.values_mut().filter(|w| w.values.iter().all(|v| *v == 0.0)).enumerate() {
+        let count = weight.values.len();
+        weight.values = Philox::new(6, i as u64).normals(count).iter().map(|v| 0.1 * v).collect();
+    }
     Model {
         header: Header {
             version: 1,
@@ -141,7 +147,7 @@ pub fn tiny_model(labels: &[&str]) -> Model {
             codec: Some(config.clone()),
             trained_steps: 0,
         },
-        weights: weights_of(&UNet::new(&net, &device)),
+        weights,
         mean: vec![0.0; channels],
         std: vec![1.0; channels],
         codec: Some(Codec::from_tensors(config, &lookup).unwrap()),
