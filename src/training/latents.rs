@@ -7,7 +7,8 @@ use safetensors::SafeTensors;
 
 use crate::codec::{Codec, CodecConfig, CodecError, LATENTS_PER_BEAT};
 use crate::dataset::Loop;
-use crate::model::{read_tensor, read_whole};
+use crate::disk::read_whole;
+use crate::model::read_tensor;
 
 /// One loop's standardised latents.
 #[derive(Clone, Debug, PartialEq)]
