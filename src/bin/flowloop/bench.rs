@@ -1,4 +1,4 @@
-//! `flowloop bench`: the codec on a folder of loops, and the speed of a model, in one run.
+//! `flowloop bench`: the speed of a model, the codec on a folder of loops, the time of a training step.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -6,16 +6,24 @@ use std::time::Instant;
 
 use clap::Args;
 use flowloop::codec::{Codec, CodecConfig};
-use flowloop::measure;
 use flowloop::dataset::{self, ScanOptions};
+use flowloop::flow::layers::Padding;
 use flowloop::flow::solver::Solver;
+use flowloop::flow::unet::UNetConfig;
+use flowloop::measure;
 use flowloop::model::{Generator, Job};
+use flowloop::random::Philox;
+use flowloop::training::latents::{LatentLoop, LatentSet};
+use flowloop::training::{Trainer, TrainingConfig};
 
 #[derive(Args)]
 pub struct Bench {
     /// Folder of loops for the codec's table; half of them fit the codec, half judge it
     #[arg(long)]
     codec: Option<PathBuf>,
+    /// Time a training step of the tutorial's plain net (35 million weights, 16 clips of 64 x 64)
+    #[arg(long, conflicts_with = "codec")]
+    training: bool,
     /// Model file; the built-in model if left out
     #[arg(long)]
     model: Option<PathBuf>,
@@ -28,8 +36,48 @@ impl Bench {
     pub fn run(self) -> anyhow::Result<()> {
         match &self.codec {
             Some(folder) => codec_table(folder),
+            None if self.training => self.training_step(),
             None => self.speed(),
         }
+    }
+
+    /// Median seconds of a training step of the tutorial's net; `benches/training_step.py` sets
+    /// PyTorch's beside it.
+    fn training_step(&self) -> anyhow::Result<()> {
+        let adapter = flowloop::device::choose(&self.device)?;
+        let (channels, frames) = (64, 64);
+        let net = UNetConfig {
+            channels,
+            widths: vec![128, 256, 512, 1024, 2048],
+            last_width: 64,
+            time_features: 128,
+            padding: Padding::Zero,
+            blocks: 0,
+            frames_per_beat: None,
+            labels: 0,
+        };
+        let one = |i| LatentLoop { frames, values: Philox::new(0, i).normals(channels * frames), bpm: 120.0, label: None };
+        let set = LatentSet {
+            channels,
+            training: (0..64).map(one).collect(),
+            validation: Vec::new(),
+            labels: Vec::new(),
+            mean: vec![0.0; channels],
+            std: vec![1.0; channels],
+            codec: None,
+        };
+        let config = TrainingConfig { batch: 16, ..TrainingConfig::default() };
+        let mut trainer = Trainer::new(&net, config, &adapter.device);
+        let mut times: Vec<f64> = Vec::new();
+        for _ in 0..12 {
+            let start = Instant::now();
+            let _loss: f32 = trainer.advance(&set).into_scalar();
+            times.push(start.elapsed().as_secs_f64());
+        }
+        let mut times = times.split_off(2); // warm-up
+        times.sort_by(f64::total_cmp);
+        println!("{}: {:.4} seconds a training step", adapter.name, times[times.len() / 2]);
+        Ok(())
     }
 
     /// Median seconds of a 4-second loop at several step counts, and its share that decoding takes.
