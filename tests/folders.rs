@@ -44,12 +44,8 @@ fn too_few_loops_are_named() {
     std::fs::create_dir(&loops).unwrap();
     flowloop::wav::write(&loops.join("one_120bpm.wav"), &drums(1, 16, 120.0)).unwrap();
     fails(&train(&loops, &output, &[]), &["too few loops (1) to hold one out", "--validation 0"]);
-    flowloop::wav::write(&loops.join("two_120bpm.wav"), &drums(2, 4, 120.0)).unwrap();
-    let args = train(&loops, &output, &["--validation", "0.000001"]);
-    let ran = run(&args);
-    assert!(ran.code == Some(0) || ran.stderr.contains("too few loops to learn from"), "{ran:?}");
     std::fs::remove_file(loops.join("one_120bpm.wav")).unwrap();
-    let _ = std::fs::remove_file(&output);
+    flowloop::wav::write(&loops.join("two_120bpm.wav"), &drums(2, 4, 120.0)).unwrap();
     fails(&train(&loops, &output, &["--validation", "0"]), &["too few loops to learn from: 4 beats, 16", "Add loops"]);
     assert!(!output.exists());
 }

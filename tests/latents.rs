@@ -99,6 +99,20 @@ fn latents_are_learnt_and_sampled() {
 }
 
 #[test]
+fn a_training_that_diverges_ends_and_keeps_the_last_good_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let [latents, model] = ["l.safetensors", "net.flow"].map(|n| folder.path().join(n));
+    floats(&latents, "latents", &[8, 4, 8], &Philox::new(2, 0).normals(8 * 4 * 8));
+    let wild = [&train(&latents, &model)[..], &["--learning-rate", "1e30"]].concat();
+    fails(&wild, &["diverged", "a smaller --learning-rate"]);
+    assert!(!model.exists(), "no model of weights that are no numbers");
+    works(&train(&latents, &model));
+    let good = std::fs::read(&model).unwrap();
+    fails(&[&wild[..], &["--fresh"]].concat(), &["diverged"]);
+    assert_eq!(std::fs::read(&model).unwrap(), good);
+}
+
+#[test]
 fn noise_that_does_not_suit_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
