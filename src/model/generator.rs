@@ -106,7 +106,7 @@ impl Generator {
         let (net, per_beat) = (&self.model.header.net, crate::codec::LATENTS_PER_BEAT);
         let stride = net.stride() as u32;
         let multiple = (stride / gcd(stride, per_beat as u32)).max(1);
-        if job.beats == 0 || job.beats > MAX_BEATS || job.beats % multiple != 0 {
+        if job.beats == 0 || job.beats > MAX_BEATS || !job.beats.is_multiple_of(multiple) {
             return Err(GenerateError::Length { beats: job.beats, multiple });
         }
         if let Some(index) = job.label.filter(|l| *l >= net.labels) {
