@@ -314,3 +314,62 @@ impl Codec {
         Ok(Self::new(config, mean, components, gain, ceiling))
     }
 }
+
+#[cfg(all(test, feature = "companion"))]
+mod tests {
+    use super::*;
+    use crate::random::Philox;
+
+    /// Decaying noise of random level on each eighth; a latent frame is 2560 samples exactly.
+    fn clip(seed: u64) -> Clip {
+        let noise = Philox::new(seed, 1);
+        let (levels, a, b) = (noise.normals(8), noise.normals(81_920), noise.normals(81_920));
+        let shape = |i: usize| 0.1 * levels[i / 10_240].abs() * (-((i % 10_240) as f32) / 2000.0).exp();
+        let left = a.iter().enumerate().map(|(i, v)| v * shape(i)).collect();
+        let right = a.iter().zip(&b).enumerate().map(|(i, (x, y))| (0.6 * x + 0.4 * y) * shape(i)).collect();
+        let bpm = f64::from(SAMPLE_RATE) * 60.0 / 20_480.0;
+        Clip { samples: [left, right], sample_rate: SAMPLE_RATE, beats: 4, bpm, provenance: None }
+    }
+
+    fn codec() -> (Codec, Vec<Clip>) {
+        let clips: Vec<Clip> = (0..6).map(clip).collect();
+        let config = CodecConfig { channels: 12, ..Default::default() };
+        (Codec::fit(config, &clips.iter().collect::<Vec<_>>(), &mut |_, _| {}).expect("fits"), clips)
+    }
+
+    fn rolled(values: &[f32], by: usize) -> Vec<f32> {
+        let mut values = values.to_vec();
+        values.rotate_left(by);
+        values
+    }
+
+    #[test]
+    fn rolling_by_a_latent_rolls_latents_and_audio() {
+        let (codec, clips) = codec();
+        let latents = codec.encode(&clips[0]).expect("encodes");
+        let late = Clip { samples: clips[0].samples.each_ref().map(|s| rolled(s, 2560)), ..clips[0].clone() };
+        let expected: Vec<f32> = latents.values.chunks(32).flat_map(|row| rolled(row, 1)).collect();
+        let found = codec.encode(&late).expect("encodes");
+        let error = expected.iter().zip(&found.values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(error < 0.05, "latents differ by {error} dB");
+        let decoded = codec.decode(&latents, clips[0].bpm).expect("decodes");
+        let again = codec.decode(&Latents { values: expected, ..latents }, clips[0].bpm).expect("decodes");
+        let wanted = rolled(&decoded.samples[0], 2560);
+        let energy: f32 = wanted.iter().map(|v| v * v).sum();
+        let error: f32 = wanted.iter().zip(&again.samples[0]).map(|(a, b)| (a - b).powi(2)).sum();
+        assert!(error < 1e-3 * energy, "audio differs by {error} of {energy}");
+    }
+
+    #[test]
+    fn decoding_keeps_the_level() {
+        let (codec, clips) = codec();
+        let energy = |c: &Clip| c.samples.iter().flatten().map(|s| f64::from(s * s)).sum::<f64>();
+        let back = |c: &Clip| codec.decode(&codec.encode(c).expect("encodes"), c.bpm).expect("decodes");
+        let (before, after) = clips.iter().fold((0.0, 0.0), |(b, a), c| (b + energy(c), a + energy(&back(c))));
+        let decibels = 10.0 * (after / before).log10();
+        assert!(decibels.abs() < 1.0, "decoded louder by {decibels} dB");
+        let quiet = Codec { gain: vec![0.0; codec.gain.len()], ..codec.clone() };
+        let unaided = quiet.decode(&quiet.encode(&clips[0]).expect("encodes"), clips[0].bpm).expect("decodes");
+        assert!(energy(&unaided) < energy(&back(&clips[0])), "the gain makes up for nothing");
+    }
+}

@@ -1,16 +1,15 @@
 //! `flowloop bench`: the speed of a model, the codec on a folder of loops, the time of a training step.
 
+mod codec;
+
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use flowloop::codec::{Codec, CodecConfig};
-use flowloop::dataset::{self, ScanOptions};
 use flowloop::flow::layers::Padding;
 use flowloop::flow::solver::Solver;
 use flowloop::flow::unet::UNetConfig;
-use flowloop::measure;
 use flowloop::model::{Generator, Job};
 use flowloop::random::Philox;
 use flowloop::training::latents::{LatentLoop, LatentSet};
@@ -35,7 +34,7 @@ pub struct Bench {
 impl Bench {
     pub fn run(self) -> anyhow::Result<()> {
         match &self.codec {
-            Some(folder) => codec_table(folder),
+            Some(folder) => codec::table(folder),
             None if self.training => self.training_step(),
             None => self.speed(),
         }
@@ -99,46 +98,4 @@ impl Bench {
         }
         Ok(())
     }
-}
-
-/// Window in samples, mel bands, values a latent, spectra a latent, rounds of phase reconstruction.
-const CODEC_ROWS: [(usize, usize, usize, usize, usize); 9] = [
-    (1024, 96, 64, 12, 16),
-    (512, 64, 64, 16, 16),
-    (512, 64, 64, 24, 16),
-    (1024, 96, 64, 16, 16),
-    (2048, 96, 64, 8, 16),
-    (1024, 96, 64, 12, 0),
-    (1024, 96, 64, 12, 64),
-    (1024, 96, 32, 12, 16),
-    (1024, 96, 128, 12, 16),
-];
-
-/// Reconstruction of held-out loops at several sizes.
-fn codec_table(folder: &std::path::Path) -> anyhow::Result<()> {
-    let mut progress = super::Progress::new(0, "reading");
-    let scanned = dataset::scan(folder, &ScanOptions::default(), &mut |done, total| progress.set(done as u64, total as u64))?;
-    drop(progress);
-    let (fit, judge) = dataset::split(&scanned.loops, 0.25, 0);
-    let clips: Vec<_> = fit.iter().map(|l| &l.clip).collect();
-    println!("fitted on {} loops, judged on {}", clips.len(), judge.len().min(64));
-    println!("window bands channels frames rounds | log-mel dB  onset corr.  >8 kHz dB  width dB  on grid (real)  seam  s per s");
-    let base = CodecConfig::default();
-    for (window, bands, channels, frames_per_latent, phase_iterations) in CODEC_ROWS {
-        let config = CodecConfig { window, bands, channels, frames_per_latent, phase_iterations, ..base.clone() };
-        let codec = Codec::fit(config, &clips, &mut |_, _| {})?;
-        let (mut all, mut cost, mut seconds) = (Vec::new(), 0.0, 0.0);
-        for one in judge.iter().take(64) {
-            let latents = codec.encode(&one.clip)?;
-            let start = Instant::now();
-            let decoded = codec.decode(&latents, one.clip.bpm)?;
-            cost += start.elapsed().as_secs_f64();
-            seconds += decoded.seconds();
-            all.push(measure::compare(&one.clip, &decoded));
-        }
-        let m = measure::mean(&all);
-        println!("{window:>6} {bands:>5} {channels:>8} {frames_per_latent:>6} {phase_iterations:>6} | {:>10.2} {:>12.3} {:>10.1} {:>9.1} {:>7.3} ({:.3}) {:>5.2} {:>8.3}",
-            m.log_mel_db, m.onset_correlation, m.high_band_db, m.width_db, m.on_grid_decoded, m.on_grid_original, m.seam, cost / seconds);
-    }
-    Ok(())
 }
