@@ -7,7 +7,7 @@ mod companion;
 use std::path::{Path, PathBuf};
 
 use companion::{drums, fails, run, text, tiny_model, works};
-use flowloop::flow::noise::Philox;
+use flowloop::random::Philox;
 use flowloop::model::{Model, Precision};
 use serde_json::{Value, json};
 

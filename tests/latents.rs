@@ -7,7 +7,7 @@ mod companion;
 use std::path::{Path, PathBuf};
 
 use companion::{fails, floats, run, text, tiny_model, works};
-use flowloop::flow::noise::Philox;
+use flowloop::random::Philox;
 use flowloop::model::{Model, Precision};
 use safetensors::SafeTensors;
 

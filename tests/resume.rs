@@ -9,7 +9,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use companion::{command, drum_folder, fails, finish, floats, run, text, works};
-use flowloop::flow::noise::Philox;
+use flowloop::random::Philox;
 use flowloop::model::Model;
 
 const STEPS: &str = "40";

@@ -22,6 +22,8 @@ use mel::MelBank;
 pub const LATENTS_PER_BEAT: usize = 8;
 /// Longest loop, in beats.
 const MAX_BEATS: usize = 256;
+/// Most samples of spectra a latent: bounds what decoding a hostile file's latents may take.
+const MAX_SPECTRA: usize = 32_768;
 /// Loops that the gain is measured on.
 #[cfg(feature = "companion")]
 const GAIN_LOOPS: usize = 200;
@@ -59,6 +61,7 @@ impl CodecConfig {
         let fits = self.window.is_power_of_two()
             && (256..=8192).contains(&self.window)
             && (1..=64).contains(&self.frames_per_latent)
+            && self.window * self.frames_per_latent <= MAX_SPECTRA
             && (8..=512).contains(&self.bands)
             && (1..=self.patch()).contains(&self.channels)
             && (-140.0..=-20.0).contains(&self.floor_db)
@@ -99,6 +102,9 @@ pub enum CodecError {
     #[error("tensor {0} is missing or has the wrong shape")]
     Tensor(&'static str),
 }
+
+/// Shape and values of a tensor.
+type Stored = (Vec<usize>, Vec<f32>);
 
 /// The codec: settings, mean patch, principal components and what decoding adds back.
 #[derive(Clone, Debug)]
@@ -299,7 +305,7 @@ impl Codec {
     /// The codec of a model file; `lookup` gives shape and (finite) values by name.
     pub fn from_tensors(
         config: CodecConfig,
-        lookup: &dyn Fn(&str) -> Option<(Vec<usize>, Vec<f32>)>,
+        lookup: &dyn Fn(&str) -> Option<Stored>,
     ) -> Result<Self, CodecError> {
         config.validate()?;
         let (patch, channels) = (config.patch(), config.channels);

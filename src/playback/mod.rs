@@ -145,13 +145,13 @@ impl Player {
             for (l, r) in left.iter_mut().zip(right.iter_mut()) {
                 let gain = GAIN * voice.advance_envelope(&steps);
                 let (mut sound, place) = (voice.read(current, &self.kernels, &steps), voice.position());
-                if let (Some(f), Some((old, _))) = (&mut fade, &self.fading) {
-                    if *f < 1.0 {
-                        let (up, down) = ((*f * FRAC_PI_2).sin(), (*f * FRAC_PI_2).cos());
-                        let before = voice::read_at(old, &self.kernels, place, steps.speed);
-                        sound = [sound[0] * up + before[0] * down, sound[1] * up + before[1] * down];
-                        *f += fade_step;
-                    }
+                if let (Some(f), Some((old, _))) = (&mut fade, &self.fading)
+                    && *f < 1.0
+                {
+                    let (up, down) = ((*f * FRAC_PI_2).sin(), (*f * FRAC_PI_2).cos());
+                    let before = voice::read_at(old, &self.kernels, place, steps.speed);
+                    sound = [sound[0] * up + before[0] * down, sound[1] * up + before[1] * down];
+                    *f += fade_step;
                 }
                 *l += gain * sound[0];
                 *r += gain * sound[1];
@@ -171,10 +171,10 @@ impl Player {
             if let Some((old, _)) = self.fading.take() {
                 self.retire(old);
             }
-            if let Some(next) = self.next.take() {
-                if let Some(old) = self.current.replace(next) {
-                    self.fading = Some((old, 0.0));
-                }
+            if let Some(next) = self.next.take()
+                && let Some(old) = self.current.replace(next)
+            {
+                self.fading = Some((old, 0.0));
             }
         }
     }

@@ -7,7 +7,8 @@
 //!   the old values back.
 //!
 //! Everything else is handed on as it comes.
-#![allow(non_snake_case, clippy::too_many_arguments)]
+// The bindings' integer types differ between systems, so casts that are needless here are not elsewhere.
+#![allow(non_snake_case, clippy::too_many_arguments, clippy::unnecessary_cast)]
 
 use std::cell::Cell;
 use std::ffi::c_void;

@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use flowloop::clip::{Clip, SAMPLE_RATE};
 use flowloop::codec::{Codec, CodecConfig};
 use flowloop::flow::layers::Padding;
-use flowloop::flow::noise::Philox;
+use flowloop::random::Philox;
 use flowloop::flow::unet::{UNet, UNetConfig, weights_of};
 use flowloop::model::{Header, Model};
 
