@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use flowloop::clip::Clip;
 use flowloop::engine::{Engine, Failure, Generate, Progress, Request};
-use flowloop::playback::Player;
+use flowloop::playback::{Player, Transport};
 
 thread_local! {
     /// Allocations and frees of this thread since it began to count; None while it does not.
@@ -81,7 +81,7 @@ fn playback_and_the_line_neither_allocate_nor_free() {
         assert!(start.elapsed() < Duration::from_secs(60), "{swaps} swaps only");
         let allocations = counted(|| {
             seed += 1;
-            line.request(Request::new(seed % 1000, 4, 8, 120.0));
+            line.request(Request::new(seed % 1000, 4, 0, 8, 120.0));
             while line.spent.slots() > 0
                 && let Some(clip) = player.spent()
             {
@@ -100,7 +100,9 @@ fn playback_and_the_line_neither_allocate_nor_free() {
             player.note_off(Some(40 + (seed % 7) as u8), None);
             left.fill(0.0);
             right.fill(0.0);
-            player.render(&mut left, &mut right);
+            // Now and then the transport jumps or stops.
+            let at = Transport { beats: (seed / 5) as f64 * 0.37, bpm: 90.0 + (seed % 50) as f64, cycle: Some((3.0, 9.5)) };
+            player.render((seed % 7 != 0).then_some(&at), &mut left, &mut right);
             sounded |= left.iter().any(|s| *s != 0.0);
         });
         assert_eq!(allocations, 0, "at block {seed}");
@@ -113,7 +115,7 @@ fn playback_and_the_line_neither_allocate_nor_free() {
 fn no_clip_outlives_its_session() {
     let engine = Engine::start(Box::new(|_| Ok(Box::new(Quick))));
     let (session, mut line) = engine.open();
-    assert!(line.request(Request::new(1, 4, 8, 120.0)));
+    assert!(line.request(Request::new(1, 4, 0, 8, 120.0)));
     let start = Instant::now();
     let clip = loop {
         if let Some(delivery) = line.receive() {

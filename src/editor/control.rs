@@ -38,10 +38,32 @@ pub(super) fn steps(ui: &mut Ui, param: &IntParam, setter: &ParamSetter) {
         ui.label(RichText::new("STEPS").size(SMALL).color(DIM));
         let value = param.value();
         let mut edited = value;
-        ui.spacing_mut().slider_width = (ui.available_width() - 64.0).clamp(60.0, 220.0);
+        ui.spacing_mut().slider_width = 140.0;
         let slider = ui.add_sized(vec2(0.0, 32.0), Slider::new(&mut edited, 1..=MAX_STEPS));
         edit(&slider, param, setter, value, edited);
         slider.on_hover_text("Solver steps: more are finer and slower");
+    });
+}
+
+/// A parameter of a few named values. Values that have no name of their own are left out.
+pub(super) fn choice<P: Param>(ui: &mut Ui, title: &str, param: &P, setter: &ParamSetter) {
+    ui.vertical(|ui| {
+        ui.label(RichText::new(title).size(SMALL).color(DIM));
+        ui.spacing_mut().interact_size.y = 32.0;
+        let now = param.unmodulated_normalized_value();
+        let text = param.normalized_value_to_string(now, true);
+        egui::ComboBox::from_id_salt(title).width(84.0).selected_text(text).show_ui(ui, |ui| {
+            let count = param.step_count().unwrap_or(0);
+            for value in (0..=count).map(|i| i as f32 / count.max(1) as f32) {
+                let name = param.normalized_value_to_string(value, true);
+                let unnamed = name.starts_with("Style ");
+                if !unnamed && ui.selectable_label(value == now, name).clicked() {
+                    setter.begin_set_parameter(param);
+                    setter.set_parameter_normalized(param, value);
+                    setter.end_set_parameter(param);
+                }
+            }
+        });
     });
 }
 

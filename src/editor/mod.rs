@@ -23,7 +23,7 @@ use theme::{ACCENT, BACKGROUND, DIM, ERROR, SMALL, TITLE};
 use waveform::Waveform;
 
 /// First size of the window, in logical pixels.
-const SIZE: LogicalSize<f32> = LogicalSize::new(640.0, 360.0);
+const SIZE: LogicalSize<f32> = LogicalSize::new(860.0, 380.0);
 
 /// Reads the engine's status.
 pub type ReadStatus = Box<dyn Fn() -> Status + Send>;
@@ -84,6 +84,10 @@ impl App {
             control::seed(ui, &self.params.seed, &setter);
             ui.add_space(24.0);
             control::steps(ui, &self.params.steps, &setter);
+            ui.add_space(24.0);
+            control::choice(ui, "STYLE", &self.params.style, &setter);
+            control::choice(ui, "LENGTH", &self.params.bars, &setter);
+            control::choice(ui, "PLAY", &self.params.mode, &setter);
         });
     }
 }

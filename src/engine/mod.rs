@@ -28,6 +28,7 @@ use crossbeam_channel::{Sender, unbounded};
 
 use crate::clip::Clip;
 use crate::model::generator::TEMPO;
+pub use crate::model::embedded_labels as styles;
 pub use net::embedded_generator;
 pub use session::{Activity, Delivery, Line, Session, Status};
 
@@ -40,6 +41,8 @@ pub struct Request {
     pub steps: u32,
     /// Length in beats (quarter notes).
     pub beats: u32,
+    /// Style: 1 is the model's first label; 0, or one that the model lacks, is any.
+    pub style: u16,
     /// Tempo in hundredths of a beat per minute, so that requests compare exactly.
     pub centi_bpm: u32,
 }
@@ -47,9 +50,9 @@ pub struct Request {
 impl Request {
     /// A request at a host's tempo, brought into the range that is generated and rounded to a
     /// hundredth of a beat per minute.
-    pub fn new(seed: u64, steps: u32, beats: u32, bpm: f64) -> Self {
+    pub fn new(seed: u64, steps: u32, style: u16, beats: u32, bpm: f64) -> Self {
         let bpm = bpm.clamp(*TEMPO.start(), *TEMPO.end());
-        Self { seed, steps, beats, centi_bpm: (bpm * 100.0).round() as u32 }
+        Self { seed, steps, beats, style, centi_bpm: (bpm * 100.0).round() as u32 }
     }
 
     /// The tempo in beats per minute.

@@ -14,13 +14,14 @@ struct Net {
 
 impl Generate for Net {
     fn generate(&mut self, request: &Request, progress: &mut Progress<'_>) -> Result<Clip, Failure> {
+        let labels = self.generator.model().header.labels.len();
         let job = Job {
             seed: request.seed,
             steps: request.steps,
             solver: Solver::Euler,
             beats: request.beats,
             bpm: request.bpm(),
-            label: None,
+            label: usize::from(request.style).checked_sub(1).filter(|l| *l < labels),
         };
         self.generator.generate(&job, progress).map_err(|error| match error {
             GenerateError::Cancelled => Failure::Cancelled,

@@ -56,7 +56,7 @@ fn wait(line: &mut Line, request: Request) -> Delivery {
 }
 
 fn of(seed: u64) -> Request {
-    Request::new(seed, 8, 8, 120.0)
+    Request::new(seed, 8, 0, 8, 120.0)
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn model_that_cannot_be_loaded_is_named_and_tried_once() {
 fn last_session_joins_the_thread_in_mid_run() {
     let (engine, _) = engine(None);
     let (session, mut line) = engine.open();
-    assert!(line.request(Request::new(1, 10_000, 8, 120.0)));
+    assert!(line.request(Request::new(1, 10_000, 0, 8, 120.0)));
     std::thread::sleep(Duration::from_millis(20));
     let alive = Arc::downgrade(&engine);
     let start = Instant::now();

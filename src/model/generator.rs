@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{Model, ModelError};
+use super::{Header, Model, ModelError};
 use crate::clip::{Clip, Provenance};
 use crate::codec::Latents;
 use crate::flow::solver::{SolveError, Solver};
@@ -165,7 +165,16 @@ fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, GenerateError> {
     })
 }
 
-/// The factory model that is part of the program.
+/// The factory model's file, part of the program.
+const EMBEDDED: &[u8] = include_bytes!("../../assets/factory.flow");
+const EMBEDDED_NAME: &str = "the built-in model";
+
+/// The factory model.
 pub fn embedded_model() -> Result<Model, ModelError> {
-    Model::from_bytes(include_bytes!("../../assets/factory.flow"), "the built-in model")
+    Model::from_bytes(EMBEDDED, EMBEDDED_NAME)
+}
+
+/// The factory model's labels; quick, for it does not read the weights.
+pub fn embedded_labels() -> Vec<String> {
+    Header::from_bytes(EMBEDDED, EMBEDDED_NAME).map(|h| h.labels).unwrap_or_default()
 }

@@ -19,7 +19,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use crate::codec::{Codec, CodecConfig};
 use crate::flow::unet::{UNet, UNetConfig, Weight, Weights, with_weights};
 
-pub use generator::{GenerateError, Generator, Job, embedded_model};
+pub use generator::{GenerateError, Generator, Job, embedded_labels, embedded_model};
 pub use import::{convert_state, import_pytorch};
 
 /// The layout's version; a file of a later one is refused.
@@ -47,6 +47,21 @@ pub struct Header {
     /// Training steps behind the weights.
     #[serde(default)]
     pub trained_steps: u64,
+}
+
+impl Header {
+    /// Reads what a model file says of itself, without its weights; `what` names it in errors.
+    pub fn from_bytes(bytes: &[u8], what: &str) -> Result<Self, ModelError> {
+        let damaged = |reason: String| ModelError::Damaged { what: what.into(), reason };
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(e.to_string()))?;
+        let json = metadata.metadata().as_ref().and_then(|m| m.get(METADATA));
+        let json = json.ok_or_else(|| damaged("it has no Flowloop header".into()))?;
+        let version: Version = serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?;
+        if version.version > VERSION {
+            return Err(ModelError::Newer { what: what.into(), version: version.version });
+        }
+        serde_json::from_str(json).map_err(|e| damaged(e.to_string()))
+    }
 }
 
 /// A model in memory.
@@ -101,15 +116,8 @@ impl Model {
     /// Reads a model from memory; `what` names it in errors.
     pub fn from_bytes(bytes: &[u8], what: &str) -> Result<Self, ModelError> {
         let damaged = |reason: String| ModelError::Damaged { what: what.into(), reason };
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(e.to_string()))?;
+        let header = Header::from_bytes(bytes, what)?;
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
-        let json = metadata.metadata().as_ref().and_then(|m| m.get(METADATA));
-        let json = json.ok_or_else(|| damaged("it has no Flowloop header".into()))?;
-        let version: Version = serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?;
-        if version.version > VERSION {
-            return Err(ModelError::Newer { what: what.into(), version: version.version });
-        }
-        let header: Header = serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?;
         header.net.validate().map_err(damaged)?;
         if header.net.labels != header.labels.len() {
             return Err(damaged("the labels do not match the net".into()));

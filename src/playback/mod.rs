@@ -9,6 +9,7 @@
 //! of nets, models or the thread that makes clips. Samples are at the host's rate; times in seconds.
 
 mod kernel;
+mod sync;
 mod voice;
 
 use std::f32::consts::FRAC_PI_2;
@@ -16,6 +17,8 @@ use std::sync::Arc;
 
 use crate::clip::Clip;
 use kernel::Kernels;
+use sync::{Source, Sync};
+pub use sync::Transport;
 use voice::{Stage, Voice};
 
 /// Notes that sound at once; the oldest makes room for a seventeenth.
@@ -30,6 +33,7 @@ const CROSSFADE: f64 = 0.010;
 /// Plays the current clip by voices.
 pub struct Player {
     voices: [Voice; VOICES],
+    sync: Sync,
     kernels: Arc<Kernels>,
     sample_rate: f64,
     current: Option<Arc<Clip>>,
@@ -48,6 +52,7 @@ impl Player {
     pub fn new(sample_rate: f64) -> Self {
         Self {
             voices: std::array::from_fn(|_| Voice::default()),
+            sync: Sync::default(),
             kernels: Kernels::shared(),
             sample_rate,
             current: None,
@@ -65,7 +70,7 @@ impl Player {
 
     /// True while a note is heard.
     pub fn sounding(&self) -> bool {
-        self.voices.iter().any(Voice::sounding)
+        self.sync.sounding() || self.voices.iter().any(Voice::sounding)
     }
 
     /// The clip that was handed over last.
@@ -123,22 +128,35 @@ impl Player {
         self.voices.iter_mut().filter(|v| v.is(key, channel)).for_each(Voice::release);
     }
 
-    /// Ends every note at once.
+    /// Ends everything at once.
     pub fn reset(&mut self) {
+        self.sync = Sync::default();
         self.voices.iter_mut().for_each(|v| v.stage = Stage::Silent);
     }
 
-    /// The place in the loop (0..1) of the newest note that sounds.
+    /// The place in the loop (0..1) of the transport, or of the newest note that sounds.
     pub fn position(&self) -> Option<f32> {
+        if let (Some(beats), Some(clip)) = (self.sync.beats(), &self.current) {
+            return Some((beats / f64::from(clip.beats)).rem_euclid(1.0) as f32);
+        }
         let newest = self.voices.iter().filter(|v| v.sounding()).max_by_key(|v| v.age());
         newest.map(|v| v.position() as f32)
     }
 
-    /// Adds the voices' sound to `left` and `right` (equal lengths), whose samples it expects to be
-    /// set.
-    pub fn render(&mut self, left: &mut [f32], right: &mut [f32]) {
+    /// Adds sound to `left` and `right` (equal lengths), whose samples it expects to be set: the voices'
+    /// and, while there is a `transport`, the loop in time with it.
+    pub fn render(&mut self, transport: Option<&Transport>, left: &mut [f32], right: &mut [f32]) {
         let fade_step = (1.0 / (CROSSFADE * self.sample_rate)) as f32;
+        self.sync.follow(transport, self.sample_rate);
         let Some(current) = &self.current else { return };
+        let source = Source {
+            clip: current,
+            fading: self.fading.as_ref().map(|(old, fade)| (&**old, *fade)),
+            fade_step,
+            kernels: &self.kernels,
+            sample_rate: self.sample_rate,
+        };
+        self.sync.render(&source, GAIN, transport, left, right);
         for voice in self.voices.iter_mut().filter(|v| v.sounding()) {
             let mut fade = self.fading.as_ref().map(|(_, f)| *f);
             let steps = voice.steps(self.sample_rate, current);
@@ -165,9 +183,10 @@ impl Player {
     }
 
     fn end_fade(&mut self, progress: f32) {
+        let sounding = self.sounding();
         let Some((_, fade)) = &mut self.fading else { return };
         *fade += progress;
-        if *fade >= 1.0 || !self.voices.iter().any(Voice::sounding) {
+        if *fade >= 1.0 || !sounding {
             if let Some((old, _)) = self.fading.take() {
                 self.retire(old);
             }

@@ -11,7 +11,7 @@ fn sine(cycles: f64, length: usize) -> Arc<Clip> {
 fn render(player: &mut Player, samples: usize, block: usize) -> Vec<f32> {
     let (mut left, mut right) = (vec![0.0; samples], vec![0.0; samples]);
     for (l, r) in left.chunks_mut(block).zip(right.chunks_mut(block)) {
-        player.render(l, r);
+        player.render(None, l, r);
     }
     left
 }
@@ -116,4 +116,73 @@ fn released_note_ends() {
     let heard = render(&mut player, 2000, 64);
     assert!(heard[..100].iter().any(|s| s.abs() > 0.01) && heard[600..].iter().all(|s| *s == 0.0));
     assert_eq!(player.position(), None);
+}
+
+/// Renders in time with a transport that starts at `beats`; returns the left channel.
+fn follow(player: &mut Player, mut at: Transport, rate: f64, samples: usize, block: usize) -> Vec<f32> {
+    let (mut left, mut right) = (vec![0.0; samples], vec![0.0; samples]);
+    for (l, r) in left.chunks_mut(block).zip(right.chunks_mut(block)) {
+        player.render(Some(&at), l, r);
+        at.beats += l.len() as f64 * at.bpm / 60.0 / rate;
+    }
+    left
+}
+
+#[test]
+fn transport_at_the_clips_tempo_plays_the_clip_from_its_place() {
+    let clip = sine(100.0, 44_100);
+    let mut player = Player::new(44_100.0);
+    player.swap(clip.clone());
+    let at = Transport { beats: 5.5, bpm: 120.0, cycle: None };
+    let heard = follow(&mut player, at, 44_100.0, 60_000, 77);
+    // Beat 5.5 of a loop of 2 beats is three quarters through.
+    for (i, sample) in heard.iter().enumerate().skip(200) {
+        assert_eq!(*sample, GAIN * clip.samples[0][(33_075 + i) % 44_100], "sample {i}");
+    }
+}
+
+#[test]
+fn jump_lands_on_the_hosts_place_without_a_click() {
+    let clip = sine(100.0, 44_100);
+    let mut player = Player::new(44_100.0);
+    player.swap(clip.clone());
+    let start = Transport { beats: 0.0, bpm: 120.0, cycle: None };
+    let mut heard = follow(&mut player, start, 44_100.0, 10_000, 100);
+    heard.extend(follow(&mut player, Transport { beats: 17.123, ..start }, 44_100.0, 10_000, 100));
+    let place = (17.123f64 / 2.0).fract() * 44_100.0;
+    for (i, sample) in heard[10_000..].iter().enumerate().skip(200) {
+        let expected = 0.5 * (TAU * 100.0 * (place + i as f64) / 44_100.0).sin();
+        assert!((f64::from(*sample) - expected).abs() < 1e-4, "sample {i}");
+    }
+    let step = heard[300..].windows(2).fold(0f32, |m, w| m.max((w[1] - w[0]).abs()));
+    assert!(step < 0.02, "largest step {step}");
+}
+
+#[test]
+fn hosts_loop_point_inside_a_block_is_followed_to_the_sample() {
+    let clip = sine(100.0, 44_100);
+    let mut player = Player::new(44_100.0);
+    player.swap(clip.clone());
+    let cycle = Some((1.0, 1.9));
+    let at = Transport { beats: 1.8, bpm: 120.0, cycle };
+    // The loop point comes 0.1 beats on: at 2205 samples, inside the one block.
+    let heard = follow(&mut player, at, 44_100.0, 8000, 8000);
+    for i in 2500..8000 {
+        let place = 0.5 * 44_100.0 + (i - 2205) as f64;
+        let expected = 0.5 * (TAU * 100.0 * place / 44_100.0).sin();
+        assert!((f64::from(heard[i]) - expected).abs() < 1e-4, "sample {i}");
+    }
+}
+
+#[test]
+fn tempo_change_keeps_the_place_and_a_stop_fades() {
+    let mut player = Player::new(48_000.0);
+    player.swap(sine(100.0, 44_100));
+    let slow = Transport { beats: 0.0, bpm: 60.0, cycle: None };
+    follow(&mut player, slow, 48_000.0, 48_000, 64);
+    assert!((player.position().unwrap() - 0.5).abs() < 1e-4, "one beat of two");
+    let (mut left, mut right) = ([0.0; 480], [0.0; 480]);
+    player.render(None, &mut left, &mut right);
+    assert!(left[..20].iter().any(|s| *s != 0.0) && left[240..].iter().all(|s| *s == 0.0));
+    assert!(!player.sounding());
 }

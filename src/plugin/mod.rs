@@ -21,13 +21,11 @@ use nice_plug_egui::EguiEditor;
 
 use crate::editor::{self, App};
 use crate::engine::{Engine, Line, Request, Session};
-use crate::playback::Player;
-pub use params::{FlowloopParams, MAX_SEED, MAX_STEPS};
+use crate::playback::{Player, Transport};
+pub use params::{Bars, FlowloopParams, MAX_SEED, MAX_STEPS, MAX_STYLE, Mode};
 
 /// Tempo of hosts that name none.
 const DEFAULT_BPM: f64 = 120.0;
-/// Length of a clip: two bars of four.
-const BEATS: u32 = 8;
 /// An offline render gives up on a clip after this long: a slow CPU makes one in a few seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two looks for the clip in an offline render.
@@ -65,10 +63,16 @@ impl Default for Flowloop {
 }
 
 impl Flowloop {
-    /// Asks for what the parameters and the tempo say, when it changed.
-    fn ask(&mut self, tempo: Option<f64>) {
-        let bpm = tempo.filter(|t| t.is_finite() && *t > 0.0).unwrap_or(DEFAULT_BPM);
-        let request = Request::new(self.params.seed.value() as u64, self.params.steps.value() as u32, BEATS, bpm);
+    /// Asks for what the parameters, the tempo and the time signature say, when it changed.
+    fn ask(&mut self, host: &nice_plug::prelude::Transport) {
+        let bpm = host.tempo.filter(|t| t.is_finite() && *t > 0.0).unwrap_or(DEFAULT_BPM);
+        let signature = host.time_sig_numerator.zip(host.time_sig_denominator).filter(|(n, d)| *n > 0 && *d > 0);
+        let bar = signature.map_or(4.0, |(n, d)| f64::from(n) * 4.0 / f64::from(d));
+        // A clip is whole quarter notes; a bar of 7/8 is rounded with its neighbours.
+        let beats = (f64::from(self.params.bars.value().count()) * bar).round().clamp(1.0, 256.0) as u32;
+        let params = &self.params;
+        let (seed, steps, style) = (params.seed.value() as u64, params.steps.value() as u32, params.style.value() as u16);
+        let request = Request::new(seed, steps, style, beats, bpm);
         if self.wanted != Some(request) && self.line.request(request) {
             self.wanted = Some(request);
             self.answered = false;
@@ -104,6 +108,30 @@ impl Flowloop {
         while !self.answered && start.elapsed() < PATIENCE {
             std::thread::sleep(LOOK);
             self.exchange();
+        }
+    }
+
+    /// The transport to play in time with: in Sync mode, while the host plays.
+    fn in_time(&self, host: &nice_plug::prelude::Transport) -> Option<Transport> {
+        if self.params.mode.value() != Mode::Sync || !host.playing {
+            return None;
+        }
+        let bpm = host.tempo.filter(|t| t.is_finite() && *t > 0.0).unwrap_or(DEFAULT_BPM);
+        Some(Transport { beats: host.pos_beats().filter(|b| b.is_finite())?, bpm, cycle: host.loop_range_beats() })
+    }
+
+    /// Renders between the notes of the block.
+    fn render_notes(&mut self, context: &mut impl ProcessContext<Self>, offline: bool, left: &mut [f32], right: &mut [f32]) {
+        let (mut at, end) = (0, left.len());
+        loop {
+            let event = context.next_event();
+            let until = event.as_ref().map_or(end, |e| (e.timing() as usize).clamp(at, end));
+            self.player.render(None, &mut left[at..until], &mut right[at..until]);
+            at = until;
+            match event {
+                Some(event) => self.handle(&event, offline),
+                None => break,
+            }
         }
     }
 
@@ -175,28 +203,23 @@ impl Plugin for Flowloop {
         _aux: &mut AuxiliaryBuffers,
         context: &mut impl ProcessContext<Self>,
     ) -> ProcessStatus {
-        self.ask(context.transport().tempo);
+        self.ask(context.transport());
+        let transport = self.in_time(context.transport());
         let offline = self.offline || vst3::offline();
-        match offline && self.player.sounding() {
+        match offline && (self.player.sounding() || transport.is_some()) {
             true => self.wait(),
             false => self.exchange(),
         }
         let [left, right] = buffer.as_slice() else { return ProcessStatus::Error("two output channels are needed") };
         left.fill(0.0);
         right.fill(0.0);
-        let (mut at, end) = (0, left.len());
-        while at < end {
-            let event = context.next_event();
-            let until = event.as_ref().map_or(end, |e| (e.timing() as usize).clamp(at, end));
-            self.player.render(&mut left[at..until], &mut right[at..until]);
-            at = until;
-            match event {
-                Some(event) => self.handle(&event, offline),
-                None => break,
+        match self.params.mode.value() {
+            Mode::Sync => {
+                while context.next_event().is_some() {}
+                self.player.note_off(None, None);
+                self.player.render(transport.as_ref(), left, right);
             }
-        }
-        while let Some(event) = context.next_event() {
-            self.handle(&event, offline);
+            Mode::Trigger => self.render_notes(context, offline, left, right),
         }
         let playhead = self.player.position().unwrap_or(-1.0);
         self.playhead.store(playhead.to_bits(), Ordering::Relaxed);

@@ -127,6 +127,8 @@ pub fn tiny_model(labels: &[&str]) -> Model {
     let patch = 4 * 2 * 16;
     let lookup = |name: &str| match name {
         "codec.mean" => Some((vec![patch], vec![-24.0; patch])),
+        "codec.gain" => Some((vec![2, 16], vec![0.0; 32])),
+        "codec.ceiling" => Some((vec![2, 16], vec![0.0; 32])),
         _ => Some((vec![channels, patch], Philox::new(1, 0).normals(channels * patch))),
     };
     let device = Device::flex();
