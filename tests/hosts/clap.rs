@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use clack_extensions::params::{ParamInfoBuffer, PluginParams};
 use clack_extensions::render::{PluginRender, RenderMode};
 use clack_extensions::state::PluginState;
-use clack_host::events::event_types::{NoteOffEvent, NoteOnEvent, ParamValueEvent};
+use clack_host::events::event_types::{NoteOffEvent, NoteOnEvent, ParamValueEvent, TransportEvent, TransportFlags};
+use clack_host::events::{EventFlags, EventHeader};
 use clack_host::prelude::*;
-use clack_host::utils::ClapId;
+use clack_host::utils::{BeatTime, ClapId, SecondsTime};
 
 use super::{DIFFERENT, EQUAL, bundled, wav};
 
@@ -38,6 +39,7 @@ struct Loaded {
     instance: PluginInstance<Host>,
     seed: ClapId,
     steps: ClapId,
+    mode: ClapId,
 }
 
 fn load() -> Loaded {
@@ -56,8 +58,8 @@ fn load() -> Loaded {
             (info.name == name.as_bytes()).then_some(info.id)
         })
     };
-    let (seed, steps) = (find("Seed").unwrap(), find("Steps").unwrap());
-    Loaded { instance, seed, steps }
+    let [seed, steps, mode] = ["Seed", "Steps", "Mode"].map(|name| find(name).unwrap());
+    Loaded { instance, seed, steps, mode }
 }
 
 impl Loaded {
@@ -82,8 +84,18 @@ impl Loaded {
     }
 }
 
-/// Renders `blocks` blocks; `events` go to the first.
+/// Renders `blocks` blocks with the transport stopped; `events` go to the first.
 fn render(processor: &mut StartedPluginAudioProcessor<Host>, events: &EventBuffer, blocks: usize) -> [Vec<f32>; 2] {
+    play(processor, events, blocks, None)
+}
+
+/// Renders `blocks` blocks; `events` go to the first, and the song plays at 120 bpm from `beats`.
+fn play(
+    processor: &mut StartedPluginAudioProcessor<Host>,
+    events: &EventBuffer,
+    blocks: usize,
+    beats: Option<f64>,
+) -> [Vec<f32>; 2] {
     let (mut inputs, mut outputs) = (AudioPorts::with_capacity(0, 0), AudioPorts::with_capacity(2, 1));
     let mut heard = [Vec::new(), Vec::new()];
     let nothing = EventBuffer::new();
@@ -96,11 +108,36 @@ fn render(processor: &mut StartedPluginAudioProcessor<Host>, events: &EventBuffe
         let input = if block == 0 { events.as_input() } else { nothing.as_input() };
         let mut out_events = EventBuffer::new();
         let empty = inputs.with_input_buffers(std::iter::empty::<AudioPortBuffer<std::iter::Empty<_>, std::iter::Empty<_>>>());
-        processor.process(&empty, &mut port, &input, &mut out_events.as_output(), None, None).unwrap();
+        let transport = beats.map(|b| transport(b + (block * BLOCK) as f64 * 2.0 / RATE));
+        processor.process(&empty, &mut port, &input, &mut out_events.as_output(), None, transport.as_ref()).unwrap();
         heard[0].extend_from_slice(&buffers[0]);
         heard[1].extend_from_slice(&buffers[1]);
     }
     heard
+}
+
+/// A song in 4/4 at 120 bpm.
+fn transport(beats: f64) -> TransportEvent {
+    let none = (BeatTime::from_int(0), SecondsTime::from_int(0));
+    TransportEvent {
+        header: EventHeader::new_core(0, EventFlags::empty()),
+        flags: TransportFlags::HAS_TEMPO
+            | TransportFlags::HAS_BEATS_TIMELINE
+            | TransportFlags::HAS_TIME_SIGNATURE
+            | TransportFlags::IS_PLAYING,
+        song_pos_beats: BeatTime::from_float(beats),
+        song_pos_seconds: none.1,
+        tempo: 120.0,
+        tempo_inc: 0.0,
+        loop_start_beats: none.0,
+        loop_end_beats: none.0,
+        loop_start_seconds: none.1,
+        loop_end_seconds: none.1,
+        bar_start: BeatTime::from_float((beats / 4.0).floor() * 4.0),
+        bar_number: (beats / 4.0) as i32,
+        time_signature_numerator: 4,
+        time_signature_denominator: 4,
+    }
 }
 
 fn read(path: &std::path::Path) -> [Vec<f32>; 2] {
@@ -186,5 +223,36 @@ fn clack_host_in_realtime_never_waits_and_ends_on_the_clip() {
         render(&mut processor, &off, 10);
         std::thread::sleep(Duration::from_millis(50));
     }
+    plugin.instance.deactivate(processor.stop_processing());
+}
+
+#[test]
+fn clack_host_in_sync_hears_the_loop_at_the_songs_place_after_jumps() {
+    // SAFETY: as above.
+    unsafe { std::env::set_var("FLOWLOOP_DEVICE", "cpu") };
+    let folder = tempfile::tempdir().unwrap();
+    let clip = read(&wav(folder.path(), 5));
+    let length = clip[0].len();
+    let mut plugin = load();
+    plugin.render_mode(RenderMode::Offline);
+    let mut processor = plugin.activate();
+    let mut events = plugin.choose(5);
+    events.push(&ParamValueEvent::new(0, plugin.mode, Pckn::match_all(), 1.0));
+    for beats in [0.0, 2.5, 29.0, 3.0, 1003.25] {
+        let heard = play(&mut processor, &events, 200, Some(beats));
+        let start = (beats * RATE / 2.0).round() as usize % length;
+        let rotated = clip.clone().map(|mut c| {
+            c.rotate_left(start);
+            c.iter().cycle().take(heard[0].len()).copied().collect::<Vec<f32>>()
+        });
+        // The place before the jump fades out first.
+        let from = |all: &[Vec<f32>; 2]| all.clone().map(|c| c[400..].to_vec());
+        let error = difference(&from(&heard), &from(&rotated));
+        println!("clack-host in sync from beat {beats}: error {error:e}");
+        assert!(error < EQUAL, "beat {beats}: {error}");
+        events.clear();
+    }
+    let stopped = render(&mut processor, &events, 10);
+    assert!(stopped[0][BLOCK..].iter().all(|s| *s == 0.0), "the host stopped");
     plugin.instance.deactivate(processor.stop_processing());
 }

@@ -78,8 +78,11 @@ fn pedalboard_plays_the_clip_of_each_seed_and_keeps_it_in_a_project() {
 }
 
 #[test]
-fn dawdreamer_hears_the_seed_automated_within_one_render() {
-    check(&run_vst3("dawdreamer")["takes"]);
+fn dawdreamer_hears_the_seed_automated_within_one_render_and_the_loop_in_sync() {
+    let heard = run_vst3("dawdreamer");
+    check(&heard["takes"]);
+    // In Sync mode the loop needs no note.
+    check(&serde_json::json!([heard["sync"], heard["takes"][0], heard["takes"][1]]));
 }
 
 #[test]

@@ -12,7 +12,7 @@ import soundfile
 
 RATE = 44100
 GAIN = 0.5  # of a note of full velocity
-SKIP = 100  # samples of fade-in
+SKIP = 200  # samples of fade-in
 LOOP = 4.0  # seconds
 
 
@@ -79,7 +79,20 @@ def dawdreamer(path, one, two):
     for index, (expected, other) in enumerate([(one, two), (two, one), (one, two)]):
         start = int(index * LOOP * RATE)
         takes.append(differences(audio[:, start : start + int(3.85 * RATE)], expected, other))
-    return {"takes": takes}
+    return {"takes": takes, "sync": in_sync(dawdreamer, path, one, two)}
+
+
+def in_sync(dawdreamer, path, one, two):
+    """The loop with the host's transport, without a note, twice round."""
+    engine = dawdreamer.RenderEngine(RATE, 256)
+    engine.set_bpm(120)
+    plugin = engine.make_plugin_processor("flowloop", path)
+    names = [p["name"] for p in plugin.get_parameters_description()]
+    for name, value in [("Seed", 1 / 9999), ("Steps", 3 / 63), ("Mode", 1)]:
+        plugin.set_parameter(names.index(name), value)
+    engine.load_graph([(plugin, [])])
+    engine.render(2 * LOOP)
+    return differences(engine.get_audio(), np.tile(one, 2), np.tile(two, 2))
 
 
 host, path, *wavs = sys.argv[1:]
