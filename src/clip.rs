@@ -66,4 +66,10 @@ impl Clip {
             self.samples.iter_mut().flatten().for_each(|s| *s *= gain);
         }
     }
+
+    /// Rounds each sample to 24 bits, so that WAV and FLAC files hold exactly what plays.
+    pub fn round_to_24_bits(&mut self) {
+        const FULL: f32 = 8_388_608.0;
+        self.samples.iter_mut().flatten().for_each(|s| *s = (*s * FULL).round().clamp(-FULL, FULL - 1.0) / FULL);
+    }
 }

@@ -18,7 +18,7 @@ pub struct WavError {
 }
 
 /// Full scale of 24 bits.
-const FULL: f32 = 8_388_607.0;
+const FULL: f32 = 8_388_608.0;
 /// MIDI note at which the loop sounds as it is.
 const ROOT: u32 = 60;
 
@@ -27,7 +27,7 @@ pub fn encode(clip: &Clip) -> Vec<u8> {
     let mut data = Vec::with_capacity(clip.len() * 6);
     for (left, right) in clip.samples[0].iter().zip(&clip.samples[1]) {
         for sample in [left, right] {
-            let value = (sample.clamp(-1.0, 1.0) * FULL).round() as i32;
+            let value = (sample * FULL).round().clamp(-FULL, FULL - 1.0) as i32;
             data.extend_from_slice(&value.to_le_bytes()[..3]);
         }
     }
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(
             bytes[44..62],
             [
-                0, 0, 0, 1, 0, 0x80, 0xff, 0xff, 0x7f, 0, 0, 0x40, 0, 0, 0, 0, 0, 0
+                0, 0, 0, 0, 0, 0x80, 0xff, 0xff, 0x7f, 0, 0, 0x40, 0, 0, 0, 0, 0, 0
             ]
         );
         assert_eq!(

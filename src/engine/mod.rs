@@ -33,7 +33,7 @@ pub use net::embedded_generator;
 pub use session::{Activity, Delivery, Line, Session, Status};
 
 /// What an instance wants to hear. Small and `Copy`: it travels through a ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Request {
     /// Seed of the noise.
     pub seed: u64,

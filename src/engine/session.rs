@@ -48,6 +48,8 @@ pub struct Status {
     pub activity: Activity,
     /// The device's name, once a model is loaded.
     pub device: String,
+    /// What the clip answers.
+    pub request: Option<Request>,
     /// The newest finished clip.
     pub clip: Option<Arc<Clip>>,
     /// Seconds that the newest clip took; None when it came from the cache.
@@ -72,6 +74,16 @@ impl Session {
     /// A copy of what the engine is doing.
     pub fn status(&self) -> Status {
         lock(&self.status).clone()
+    }
+
+    /// Takes a clip from a saved project as the answer to `request`: it is delivered without the model,
+    /// and again whenever that request comes back.
+    pub fn restore(&self, request: Request, clip: Arc<Clip>) {
+        {
+            let mut status = lock(&self.status);
+            (status.request, status.clip, status.seconds) = (Some(request), Some(clip.clone()), None);
+        }
+        self.engine.send(worker::Command::Restore(self.id, request, clip));
     }
 
     /// Reads the status from elsewhere, such as an editor's thread.
@@ -119,6 +131,8 @@ pub(super) struct End {
     pub status: SharedStatus,
     /// The newest request that is not yet answered.
     pub wanted: Option<Request>,
+    /// A saved project's clip; it outranks what the model would make today.
+    pub restored: Option<(Request, Arc<Clip>)>,
 }
 
 impl End {
@@ -130,6 +144,11 @@ impl End {
             self.wanted = Some(request);
         }
         self.wanted != before
+    }
+
+    /// The saved project's clip, when it answers this request.
+    pub fn kept(&self, request: &Request) -> Option<Arc<Clip>> {
+        self.restored.as_ref().filter(|(r, _)| r == request).map(|(_, clip)| clip.clone())
     }
 
     /// Hands a finished request over. False when the audio thread has not fetched the ones before
@@ -151,8 +170,8 @@ pub(super) fn open(engine: Arc<Engine>, id: u64, alive: bool) -> (Session, Line,
         true => Activity::Idle,
         false => Activity::Failed("the engine's thread could not be started; close some programs and reload the plugin".into()),
     };
-    let status = Arc::new(Mutex::new(Status { activity, device: String::new(), clip: None, seconds: None }));
+    let status = Arc::new(Mutex::new(Status { activity, device: String::new(), request: None, clip: None, seconds: None }));
     let thread = engine.thread.clone();
-    let end = End { id, requests: requests_out, deliveries: deliveries_in, spent: spent_out, status: status.clone(), wanted: None };
+    let end = End { id, requests: requests_out, deliveries: deliveries_in, spent: spent_out, status: status.clone(), wanted: None, restored: None };
     (Session { engine, id, status }, Line { requests, deliveries, spent, thread }, end)
 }

@@ -138,3 +138,18 @@ fn last_session_joins_the_thread_in_mid_run() {
     drop((session, engine));
     assert!(alive.upgrade().is_none() && start.elapsed() < Duration::from_secs(2));
 }
+
+#[test]
+fn restored_clip_answers_its_request_without_a_model() {
+    let engine = Engine::start(Box::new(|_| Err("there is no model".into())));
+    let (session, mut line) = engine.open();
+    let samples = vec![0.25; 64];
+    let clip = Clip { samples: [samples.clone(), samples], sample_rate: 44_100, beats: 8, bpm: 120.0, provenance: None };
+    session.restore(of(5), Arc::new(clip.clone()));
+    assert_eq!(wait(&mut line, of(5)).clip.as_deref(), Some(&clip), "at once");
+    for (seed, expected) in [(6, None), (5, Some(&clip))] {
+        assert!(line.request(of(seed)));
+        assert_eq!(wait(&mut line, of(seed)).clip.as_deref(), expected);
+    }
+    assert_eq!(session.status().request, Some(of(5)));
+}

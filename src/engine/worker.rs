@@ -10,11 +10,13 @@ use crossbeam_channel::Receiver;
 use super::cache::Cache;
 use super::session::{Activity, End, lock};
 use super::{Failure, Generate, Load, Request};
+use crate::clip::Clip;
 
 /// What other threads tell the engine.
 pub(super) enum Command {
     Open(End),
     Close(u64),
+    Restore(u64, Request, Arc<Clip>),
 }
 
 /// How long to wait before a delivery that found its ring full is tried again.
@@ -43,6 +45,12 @@ impl Door {
             match command {
                 Command::Open(end) => self.ends.push(end),
                 Command::Close(id) => self.ends.retain(|e| e.id != id),
+                Command::Restore(id, request, clip) => {
+                    if let Some(end) = self.end(id) {
+                        end.restored = Some((request, clip));
+                        end.wanted = Some(request);
+                    }
+                }
             }
         }
         for end in &mut self.ends {
@@ -97,7 +105,8 @@ impl Worker {
     /// Answers one wish. False when the answer found no room.
     fn serve(&mut self, id: u64, request: Request) -> bool {
         let start = Instant::now();
-        let (clip, seconds) = match self.cache.get(&request) {
+        let kept = self.door.end(id).and_then(|e| e.kept(&request));
+        let (clip, seconds) = match kept.or_else(|| self.cache.get(&request)) {
             Some(clip) => (Ok(clip), None),
             None => {
                 let made = self.make(id, &request).map(Arc::new);
@@ -122,7 +131,7 @@ impl Worker {
             status.activity = activity;
             status.device = device.unwrap_or_default();
             if clip.is_some() {
-                (status.clip, status.seconds) = (clip.clone(), seconds);
+                (status.request, status.clip, status.seconds) = (Some(request), clip.clone(), seconds);
             }
         }
         let delivered = end.deliver(request, clip);
@@ -133,7 +142,7 @@ impl Worker {
     }
 
     /// Generates; a device that fails is left for the one that always works, once.
-    fn make(&mut self, id: u64, request: &Request) -> Result<crate::clip::Clip, Failure> {
+    fn make(&mut self, id: u64, request: &Request) -> Result<Clip, Failure> {
         self.ready(id, false)?;
         match self.generate(id, request) {
             Err(Failure::Device(_)) => {
@@ -166,7 +175,7 @@ impl Worker {
         Ok(())
     }
 
-    fn generate(&mut self, id: u64, request: &Request) -> Result<crate::clip::Clip, Failure> {
+    fn generate(&mut self, id: u64, request: &Request) -> Result<Clip, Failure> {
         let Some(generator) = self.generator.as_mut() else { return Err(Failure::Cancelled) };
         let door = &mut self.door;
         generator.generate(request, &mut |step, steps| {

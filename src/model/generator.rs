@@ -94,6 +94,7 @@ impl Generator {
         let latents = Latents { channels, frames, values };
         let mut clip = codec.decode(&latents, job.bpm).map_err(|e| GenerateError::Codec(e.to_string()))?;
         clip.limit_peak(PEAK);
+        clip.round_to_24_bits();
         clip.provenance =
             Some(Provenance { model: self.model.hash.clone(), seed: job.seed, steps: job.steps });
         Ok(clip)

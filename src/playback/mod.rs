@@ -86,7 +86,9 @@ impl Player {
     /// Plays `clip` from now on; sounding notes cross-fade to it. Call only when `takes_clip`.
     pub fn swap(&mut self, clip: Arc<Clip>) {
         let sounding = self.sounding();
-        if clip.is_empty() {
+        let same = self.clip().is_some_and(|c| Arc::ptr_eq(c, &clip));
+        // A fade from a clip to itself would only be louder.
+        if same || clip.is_empty() {
             self.retire(clip);
         } else if self.fading.is_some() && sounding {
             if let Some(skipped) = self.next.replace(clip) {

@@ -74,6 +74,19 @@ fn swap_fades_without_a_step_and_gives_the_old_clip_back() {
 }
 
 #[test]
+fn same_clip_again_is_not_heard() {
+    let clip = sine(100.0, 44_100);
+    let mut player = Player::new(44_100.0);
+    player.swap(clip.clone());
+    player.note_on(ROOT_KEY, None, 1.0);
+    let mut heard = render(&mut player, 1000, 64);
+    player.swap(clip.clone());
+    heard.extend(render(&mut player, 1000, 64));
+    assert!(heard[100..].iter().zip(&clip.samples[0][100..]).all(|(h, c)| *h == GAIN * c));
+    assert!(player.spent().is_some());
+}
+
+#[test]
 fn every_clip_of_a_burst_comes_back() {
     let mut player = Player::new(44_100.0);
     player.note_on(ROOT_KEY, Some(0), 1.0);

@@ -8,6 +8,7 @@
 //! bounce is the same every time; when that clip fails, the bounce goes on with the last one.
 
 pub mod companion;
+mod memory;
 mod params;
 mod vst3;
 
@@ -34,7 +35,7 @@ const LOOK: Duration = Duration::from_micros(200);
 /// One instance of the instrument.
 pub struct Flowloop {
     params: Arc<FlowloopParams>,
-    session: Session,
+    session: Arc<Session>,
     line: Line,
     player: Player,
     /// What was asked for last, and whether the engine answered.
@@ -49,8 +50,9 @@ pub struct Flowloop {
 impl Default for Flowloop {
     fn default() -> Self {
         let (session, line) = Engine::shared().open();
+        let session = Arc::new(session);
         Self {
-            params: Arc::default(),
+            params: Arc::new(FlowloopParams::new(session.clone())),
             session,
             line,
             player: Player::new(44_100.0),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use nice_plug::prelude::*;
 
-use crate::engine::styles;
+use super::memory::Memory;
+use crate::engine::{Session, styles};
 
 /// The largest seed.
 pub const MAX_SEED: i32 = 9999;
@@ -57,6 +58,9 @@ pub enum Mode {
 /// The instrument's parameters.
 #[derive(Params)]
 pub struct FlowloopParams {
+    /// The clip that plays, so that a project sounds the same when it is opened again.
+    #[persist = "clip"]
+    pub memory: Memory,
     /// Seed of the noise, 0 to 9999: one seed, one clip.
     #[id = "seed"]
     pub seed: IntParam,
@@ -74,9 +78,11 @@ pub struct FlowloopParams {
     pub mode: EnumParam<Mode>,
 }
 
-impl Default for FlowloopParams {
-    fn default() -> Self {
+impl FlowloopParams {
+    /// The defaults; the session's clip is kept with them.
+    pub fn new(session: Arc<Session>) -> Self {
         Self {
+            memory: Memory(session),
             seed: IntParam::new("Seed", 0, IntRange::Linear { min: 0, max: MAX_SEED }),
             steps: IntParam::new("Steps", 8, IntRange::Linear { min: 1, max: MAX_STEPS }),
             style: style(),
