@@ -38,12 +38,8 @@ pub fn encode(clip: &Clip) -> Vec<u8> {
     format.extend((clip.sample_rate * 6).to_le_bytes());
     format.extend(6u16.to_le_bytes());
     format.extend(24u16.to_le_bytes());
-    let body = [
-        chunk(b"fmt ", &format),
-        chunk(b"data", &data),
-        chunk(b"acid", &acid(clip)),
-        chunk(b"smpl", &smpl(clip)),
-    ];
+    let body =
+        [chunk(b"fmt ", &format), chunk(b"data", &data), chunk(b"acid", &acid(clip)), chunk(b"smpl", &smpl(clip))];
     let body = body.concat();
     let mut out = b"RIFF".to_vec();
     out.extend((body.len() as u32 + 4).to_le_bytes());
@@ -54,10 +50,7 @@ pub fn encode(clip: &Clip) -> Vec<u8> {
 
 /// Writes a WAV file whole, or not at all.
 pub fn write(path: &Path, clip: &Clip) -> Result<(), WavError> {
-    crate::disk::write_whole(path, &encode(clip)).map_err(|error| WavError {
-        path: path.into(),
-        error,
-    })
+    crate::disk::write_whole(path, &encode(clip)).map_err(|error| WavError { path: path.into(), error })
 }
 
 /// A RIFF chunk, padded to an even length.
@@ -115,21 +108,10 @@ mod tests {
         let word = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|i| bytes[at + i]));
         assert_eq!(word(4) as usize, bytes.len() - 8);
         assert_eq!((&bytes[36..40], word(40)), (&b"data"[..], 18));
-        assert_eq!(
-            bytes[44..62],
-            [
-                0, 0, 0, 0, 0, 0x80, 0xff, 0xff, 0x7f, 0, 0, 0x40, 0, 0, 0, 0, 0, 0
-            ]
-        );
-        assert_eq!(
-            (&bytes[62..66], word(66), word(82), word(90)),
-            (&b"acid"[..], 24, 4, 123.4f32.to_bits())
-        );
+        assert_eq!(bytes[44..62], [0, 0, 0, 0, 0, 0x80, 0xff, 0xff, 0x7f, 0, 0, 0x40, 0, 0, 0, 0, 0, 0]);
+        assert_eq!((&bytes[62..66], word(66), word(82), word(90)), (&b"acid"[..], 24, 4, 123.4f32.to_bits()));
         // The end of a loop is its last sample.
-        assert_eq!(
-            (&bytes[94..98], word(98), word(146), word(150)),
-            (&b"smpl"[..], 60, 0, 2)
-        );
+        assert_eq!((&bytes[94..98], word(98), word(146), word(150)), (&b"smpl"[..], 60, 0, 2));
     }
 
     #[test]

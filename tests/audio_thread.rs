@@ -57,7 +57,13 @@ impl Generate for Quick {
             return Err(Failure::Cancelled);
         }
         let samples = vec![request.seed as f32 * 1e-3; 4410];
-        Ok(Clip { samples: [samples.clone(), samples], sample_rate: 44_100, beats: 8, bpm: request.bpm(), provenance: None })
+        Ok(Clip {
+            samples: [samples.clone(), samples],
+            sample_rate: 44_100,
+            beats: 8,
+            bpm: request.bpm(),
+            provenance: None,
+        })
     }
     fn device(&self) -> String {
         "test".into()
@@ -101,7 +107,8 @@ fn playback_and_the_line_neither_allocate_nor_free() {
             left.fill(0.0);
             right.fill(0.0);
             // Now and then the transport jumps or stops.
-            let at = Transport { beats: (seed / 5) as f64 * 0.37, bpm: 90.0 + (seed % 50) as f64, cycle: Some((3.0, 9.5)) };
+            let at =
+                Transport { beats: (seed / 5) as f64 * 0.37, bpm: 90.0 + (seed % 50) as f64, cycle: Some((3.0, 9.5)) };
             player.render((seed % 7 != 0).then_some(&at), &mut left, &mut right);
             sounded |= left.iter().any(|s| *s != 0.0);
         });

@@ -63,7 +63,10 @@ fn settings_and_output_are_checked_before_the_folder_is_read() {
     refused(with("32,32", "0"), &["--widths"]);
     refused(with("32,32", "99999999"), &["channels", "--widths"]);
     refused(with("32,32", "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1"), &["19 layers", "--widths"]);
-    refused(with("0", "1").into_iter().map(|a| if a == "32,32" { "16,24".into() } else { a }).collect(), &["multiples of 32", "--widths"]);
+    refused(
+        with("0", "1").into_iter().map(|a| if a == "32,32" { "16,24".into() } else { a }).collect(),
+        &["multiples of 32", "--widths"],
+    );
     let nowhere = place.path().join("nowhere/net.flow");
     fails(&train(&loops, &nowhere, &[]), &["nowhere", "a folder that exists"]);
     fails(&train(&loops, place.path(), &[]), &["is a folder"]);

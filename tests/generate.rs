@@ -150,7 +150,8 @@ fn what_cannot_be_done_is_said_and_touches_nothing() {
             if twice("--device") {
                 // Looking for GPUs, graphics drivers write lines of their own.
                 let ran = run(&kept);
-                let errors: Vec<_> = ran.stderr.lines().filter(|l| l.starts_with("error: ") && !l.contains("XDG_")).collect();
+                let errors: Vec<_> =
+                    ran.stderr.lines().filter(|l| l.starts_with("error: ") && !l.contains("XDG_")).collect();
                 assert!(ran.code == Some(1) && errors.len() == 1, "{ran:?}");
                 assert!(parts.iter().all(|p| errors[0].contains(p)), "{ran:?}");
             } else {

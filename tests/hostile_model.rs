@@ -7,8 +7,8 @@ mod companion;
 use std::path::{Path, PathBuf};
 
 use companion::{drums, fails, run, text, tiny_model, works};
-use flowloop::random::Philox;
 use flowloop::model::{Model, Precision};
+use flowloop::random::Philox;
 use serde_json::{Value, json};
 
 /// MiB above an ordinary run that a hostile file may cost.
@@ -80,19 +80,31 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("length 2^63-1", with_length(i64::MAX as u64), not_one),
         ("length 99 MB", with_length(99_000_000), not_one),
         ("overlap", with_header(|h| offsets(h, "latents.std", -8, -8)), not_one),
-        ("reversed", with_header(|h| {
-            let [a, b] = [0, 1].map(|i| h["latents.std"]["data_offsets"][i].clone());
-            h["latents.std"]["data_offsets"] = json!([b, a]);
-        }), not_one),
+        (
+            "reversed",
+            with_header(|h| {
+                let [a, b] = [0, 1].map(|i| h["latents.std"]["data_offsets"][i].clone());
+                h["latents.std"]["data_offsets"] = json!([b, a]);
+            }),
+            not_one,
+        ),
         ("beyond the end", with_header(|h| offsets(h, "latents.std", 1 << 40, 1 << 40)), not_one),
         ("other shape", with_header(|h| h["latents.std"]["shape"] = json!([9])), not_one),
         ("overflowing shape", with_header(|h| h["latents.std"]["shape"] = json!([1u64 << 62, 8])), not_one),
         ("other type", with_header(|h| h["latents.std"]["dtype"] = "I32".into()), "holds I32"),
-        ("turned", with_header(|h| h["net.last.weight"]["shape"] = json!([8, 16])), "last.weight has shape [8, 16], shape [16, 8] is needed"),
-        ("missing", with_header(|h| {
-            let taken = h.as_object_mut().unwrap().remove("net.last.bias").unwrap();
-            h["net.other"] = taken;
-        }), "last.bias is missing"),
+        (
+            "turned",
+            with_header(|h| h["net.last.weight"]["shape"] = json!([8, 16])),
+            "last.weight has shape [8, 16], shape [16, 8] is needed",
+        ),
+        (
+            "missing",
+            with_header(|h| {
+                let taken = h.as_object_mut().unwrap().remove("net.last.bias").unwrap();
+                h["net.other"] = taken;
+            }),
+            "last.bias is missing",
+        ),
         ("NaN weight", with_value("net.last.weight", f32::NAN), "not finite"),
         ("inf weight", with_value("net.down.0.weight", f32::INFINITY), "not finite"),
         ("NaN mean", with_value("latents.mean", f32::NAN), "not finite"),

@@ -7,8 +7,8 @@ mod companion;
 use std::path::{Path, PathBuf};
 
 use companion::{fails, floats, run, text, tiny_model, works};
-use flowloop::random::Philox;
 use flowloop::model::{Model, Precision};
+use flowloop::random::Philox;
 use safetensors::SafeTensors;
 
 fn fixture(name: &str) -> PathBuf {
@@ -68,7 +68,8 @@ fn latents_are_learnt_and_sampled() {
     let path = |name: &str| folder.path().join(name);
     let [latents, model, noise, output] = ["l.safetensors", "net.flow", "n.safetensors", "o.safetensors"].map(path);
     // Channel c of each loop is 100 c + 1 or - 1 all through.
-    let loop_of = |i: usize| (0..4).flat_map(move |c| [100.0 * c as f32 + if i.is_multiple_of(2) { 1.0 } else { -1.0 }; 16]);
+    let loop_of =
+        |i: usize| (0..4).flat_map(move |c| [100.0 * c as f32 + if i.is_multiple_of(2) { 1.0 } else { -1.0 }; 16]);
     let values: Vec<f32> = (0..20).flat_map(loop_of).collect();
     floats(&latents, "latents", &[20, 4, 16], &values);
     let stdout = works(&train(&latents, &model));
@@ -177,7 +178,9 @@ fn latents_that_do_not_suit_are_refused() {
     fails(&train(&latents, &model), &["is no Flowloop model", "another --output"]);
     assert_eq!(std::fs::read(&model).unwrap(), b"mine");
     for (flag, value, part) in [
-        ("--batch", "0", "between 1 and 4096"), ("--learning-rate", "NaN", "positive"), ("--validation", "1", "below 0.9"),
+        ("--batch", "0", "between 1 and 4096"),
+        ("--learning-rate", "NaN", "positive"),
+        ("--validation", "1", "below 0.9"),
     ] {
         let mut args = train(&latents, Path::new("/tmp/never.flow"));
         args.retain(|a| !["--batch", "4"].contains(a));

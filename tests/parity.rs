@@ -7,7 +7,7 @@ use burn::module::{ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use flowloop::flow::layers::Padding;
 use flowloop::flow::solver::Solver;
-use flowloop::flow::unet::{Weights, Weight};
+use flowloop::flow::unet::{Weight, Weights};
 use flowloop::flow::{Condition, Velocity, objective};
 use flowloop::model::{Generator, Model, import_pytorch};
 use safetensors::SafeTensors;
@@ -66,8 +66,7 @@ fn check_velocity_loss_and_samples(device: &Device, what: &str) {
     let shape = [noise.shape[0], noise.shape[1], noise.shape[2]];
     for steps in [1, 4, 100] {
         let go = &mut |_, _| ControlFlow::Continue(());
-        let mut found =
-            generator.sample(noise.values.clone(), shape, steps, Solver::Euler, &conditions, go).unwrap();
+        let mut found = generator.sample(noise.values.clone(), shape, steps, Solver::Euler, &conditions, go).unwrap();
         close(&found, &expected[&format!("sample_{steps}")].values, &format!("{what} {steps} steps"));
         if steps == 100 {
             generator.unnormalise(&mut found, shape[2]);
@@ -140,10 +139,8 @@ fn gradients_are_pytorchs() {
     assert_eq!(visitor.found.len(), 2 + 2 + 2 + 2 + 2 + 2 + 2 * 3);
 
     // The importer's own rearrangement brings PyTorch's gradients into the net's layout.
-    let grads: Weights = expected
-        .iter()
-        .filter_map(|(name, w)| Some((name.strip_prefix("grad.")?.to_string(), w.clone())))
-        .collect();
+    let grads: Weights =
+        expected.iter().filter_map(|(name, w)| Some((name.strip_prefix("grad.")?.to_string(), w.clone()))).collect();
     let (_, rearranged) = flowloop::model::convert_state(&grads, Padding::Zero).unwrap();
     for (name, weight) in &rearranged {
         close(&visitor.found[name].values, &weight.values, name);

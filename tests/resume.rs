@@ -9,8 +9,8 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use companion::{command, drum_folder, fails, finish, floats, run, text, works};
-use flowloop::random::Philox;
 use flowloop::model::Model;
+use flowloop::random::Philox;
 
 const STEPS: &str = "40";
 
@@ -52,7 +52,8 @@ impl Place {
 
 fn checkpoints(output: &Path) -> Vec<u64> {
     let entries = std::fs::read_dir(output.with_file_name("net.flow.checkpoint")).into_iter().flatten().flatten();
-    let mut steps: Vec<u64> = entries.filter_map(|e| e.file_name().to_str()?.strip_prefix("step-")?.parse().ok()).collect();
+    let mut steps: Vec<u64> =
+        entries.filter_map(|e| e.file_name().to_str()?.strip_prefix("step-")?.parse().ok()).collect();
     steps.sort();
     steps
 }
@@ -234,8 +235,22 @@ fn a_folder_of_loops_goes_on_just_so() {
         let output = folder.path().join(run).join("net.flow");
         std::fs::create_dir_all(output.parent().unwrap()).unwrap();
         let stdout = works(&[
-            "train", text(&loops), "-o", text(&output), "--steps", steps, "--device", "cpu", "--widths", "32,32",
-            "--batch", "4", "--every", "5", "--validation", "0.2",
+            "train",
+            text(&loops),
+            "-o",
+            text(&output),
+            "--steps",
+            steps,
+            "--device",
+            "cpu",
+            "--widths",
+            "32,32",
+            "--batch",
+            "4",
+            "--every",
+            "5",
+            "--validation",
+            "0.2",
         ]);
         (std::fs::read(output).unwrap(), stdout)
     };

@@ -22,11 +22,18 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("playback", &["clip"]),
     ("plugin", &["engine", "playback", "editor", "clip"]),
     ("editor", &["plugin", "engine", "clip"]),
-    ("bin", &["training", "model", "dataset", "flow", "codec", "measure", "clip", "wav", "device", "disk", "factory", "random"]),
+    (
+        "bin",
+        &[
+            "training", "model", "dataset", "flow", "codec", "measure", "clip", "wav", "device", "disk", "factory",
+            "random",
+        ],
+    ),
 ];
 
 /// Rooms that work without the net's library.
-const WITHOUT_BURN: &[&str] = &["clip.rs", "wav.rs", "measure.rs", "random.rs", "playback", "plugin", "editor", "dataset", "factory"];
+const WITHOUT_BURN: &[&str] =
+    &["clip.rs", "wav.rs", "measure.rs", "random.rs", "playback", "plugin", "editor", "dataset", "factory"];
 
 fn sources(path: &Path) -> Vec<PathBuf> {
     if path.is_file() {
@@ -54,7 +61,8 @@ fn named(line: &str, prefix: &str) -> Vec<String> {
 #[test]
 fn each_room_names_only_what_it_may() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut rooms: Vec<String> = std::fs::read_dir(&src).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let mut rooms: Vec<String> =
+        std::fs::read_dir(&src).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     rooms.retain(|r| r != "lib.rs");
     rooms.sort();
     let mut known: Vec<&str> = MAY_NAME.iter().map(|(room, _)| *room).collect();

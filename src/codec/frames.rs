@@ -124,8 +124,7 @@ mod tests {
     #[test]
     fn a_sine_of_amplitude_one_peaks_at_one() {
         let framing = Framing::new(1024);
-        let signal: Vec<f32> =
-            (0..4096).map(|i| (std::f32::consts::TAU * i as f32 * 64.0 / 1024.0).sin()).collect();
+        let signal: Vec<f32> = (0..4096).map(|i| (std::f32::consts::TAU * i as f32 * 64.0 / 1024.0).sin()).collect();
         let mut spectra = Vec::new();
         framing.analyse(&signal, &[500], &mut spectra);
         assert!((spectra[64].norm() - 1.0).abs() < 1e-3);

@@ -132,9 +132,19 @@ impl Codec {
 
     /// Fits the components on loops; `progress` hears (loops done, loops).
     #[cfg(feature = "companion")]
-    pub fn fit(config: CodecConfig, clips: &[&Clip], progress: &mut dyn FnMut(usize, usize)) -> Result<Self, CodecError> {
+    pub fn fit(
+        config: CodecConfig,
+        clips: &[&Clip],
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Self, CodecError> {
         config.validate()?;
-        let blank = Self::new(config.clone(), Vec::new(), Vec::new(), vec![0.0; 2 * config.bands], vec![f32::MAX; 2 * config.bands]);
+        let blank = Self::new(
+            config.clone(),
+            Vec::new(),
+            Vec::new(),
+            vec![0.0; 2 * config.bands],
+            vec![f32::MAX; 2 * config.bands],
+        );
         let mut moments = pca::Moments::new(config.patch());
         let mut ceiling = vec![config.floor_db; 2 * config.bands];
         for (i, clips16) in clips.chunks(16).enumerate() {
@@ -303,10 +313,7 @@ impl Codec {
     }
 
     /// The codec of a model file; `lookup` gives shape and (finite) values by name.
-    pub fn from_tensors(
-        config: CodecConfig,
-        lookup: &dyn Fn(&str) -> Option<Stored>,
-    ) -> Result<Self, CodecError> {
+    pub fn from_tensors(config: CodecConfig, lookup: &dyn Fn(&str) -> Option<Stored>) -> Result<Self, CodecError> {
         config.validate()?;
         let (patch, channels) = (config.patch(), config.channels);
         let get = |name: &'static str, shape: &[usize]| match lookup(name) {

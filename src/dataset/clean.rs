@@ -71,9 +71,7 @@ fn remove_offset(audio: &mut Audio) -> bool {
         let sum: f64 = channel.iter().map(|s| f64::from(*s)).sum();
         let mean = sum / channel.len() as f64;
         if mean.abs() > OFFSET {
-            channel
-                .iter_mut()
-                .for_each(|s| *s = (f64::from(*s) - mean) as f32);
+            channel.iter_mut().for_each(|s| *s = (f64::from(*s) - mean) as f32);
             removed = true;
         }
     }
@@ -86,12 +84,8 @@ mod tests {
 
     fn cleaned(wave: impl Fn(usize) -> f32) -> (Audio, Result<Vec<Note>, SkipReason>) {
         let samples: Vec<f32> = (0..44_100).map(wave).collect();
-        let mut audio = Audio {
-            samples: [samples.clone(), samples],
-            sample_rate: 44_100,
-            channels: 2,
-            ..Audio::default()
-        };
+        let mut audio =
+            Audio { samples: [samples.clone(), samples], sample_rate: 44_100, channels: 2, ..Audio::default() };
         let result = clean(&mut audio, &ScanOptions::default());
         (audio, result)
     }
@@ -102,9 +96,7 @@ mod tests {
         assert_eq!(notes, Ok(vec![Note::Loud(audio_peak()), Note::Offset]));
         assert!(peak(&audio) <= 1.0 && audio.samples[0].iter().sum::<f32>().abs() < 1.0);
         fn audio_peak() -> f32 {
-            (0..44_100).fold(0f32, |m, i| {
-                m.max((1e38 * (0.5 + (i as f32 * 0.1).sin())).abs())
-            })
+            (0..44_100).fold(0f32, |m, i| m.max((1e38 * (0.5 + (i as f32 * 0.1).sin())).abs()))
         }
         assert_eq!(cleaned(|_| 0.7).1, Err(SkipReason::Silent));
     }

@@ -65,12 +65,7 @@ fn decode_trusting(bytes: Vec<u8>) -> Result<Audio, DecodeError> {
     check_wave_header(&bytes)?;
     let stream = MediaSourceStream::new(Box::new(Cursor::new(bytes)), Default::default());
     let mut format = symphonia::default::get_probe()
-        .probe(
-            &Hint::new(),
-            stream,
-            FormatOptions::default(),
-            MetadataOptions::default(),
-        )
+        .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
         .map_err(unknown)?;
     let missing = || DecodeError::Unknown("no audio track".into());
     let track = format.default_track(TrackType::Audio).ok_or_else(missing)?;
@@ -95,11 +90,7 @@ fn decode_trusting(bytes: Vec<u8>) -> Result<Audio, DecodeError> {
 }
 
 /// Reads to the end, to the first broken container read, or to [`MAX_FRAMES`].
-fn read_packets(
-    format: &mut dyn FormatReader,
-    decoder: &mut dyn AudioDecoder,
-    id: u32,
-) -> Result<Audio, DecodeError> {
+fn read_packets(format: &mut dyn FormatReader, decoder: &mut dyn AudioDecoder, id: u32) -> Result<Audio, DecodeError> {
     let mut audio = Audio::default();
     let mut reason = String::from("it holds no samples");
     let mut interleaved: Vec<f32> = Vec::new();

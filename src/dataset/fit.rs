@@ -50,11 +50,7 @@ const CLOSE_BEATS: f64 = 0.3;
 const FILL: f64 = 0.5;
 
 /// Fits `samples` (both channels of one length, not empty).
-pub(super) fn fit(
-    samples: [Vec<f32>; 2],
-    hints: Hints,
-    options: &ScanOptions,
-) -> Result<Fitted, SkipReason> {
+pub(super) fn fit(samples: [Vec<f32>; 2], hints: Hints, options: &ScanOptions) -> Result<Fitted, SkipReason> {
     let seconds = samples[0].len() as f64 / f64::from(SAMPLE_RATE);
     let mut notes = Vec::new();
     let (bpm, plan, source) = match stated(seconds, hints, &mut notes) {
@@ -87,9 +83,7 @@ pub(super) fn fit(
         return Err(SkipReason::UnderABeat { seconds, bpm });
     }
     let clips = match plan {
-        _ if beats > options.longest_beats => {
-            pieces(&samples, beats, bpm, plan, options, &mut notes)
-        }
+        _ if beats > options.longest_beats => pieces(&samples, beats, bpm, plan, options, &mut notes),
         Plan::Whole(_) => vec![whole(samples, beats, bpm)],
         Plan::Adjusted(_) => {
             let beats_held = seconds * bpm / 60.0;
@@ -100,11 +94,7 @@ pub(super) fn fit(
             vec![piece(&samples, 0, beats, bpm)]
         }
     };
-    Ok(Fitted {
-        clips,
-        source,
-        notes,
-    })
+    Ok(Fitted { clips, source, notes })
 }
 
 /// Tempo, beats and source, where a chunk or the name tells them.
@@ -155,10 +145,7 @@ fn close(held: f64, beats: u32) -> bool {
 fn plan(held: f64) -> Plan {
     let bars = (held / f64::from(BAR)).round() as u32 * BAR;
     let beats = held.round() as u32;
-    if let Some(near) = [bars, beats]
-        .into_iter()
-        .find(|b| *b > 0 && close(held, *b))
-    {
+    if let Some(near) = [bars, beats].into_iter().find(|b| *b > 0 && close(held, *b)) {
         return Plan::Whole(near);
     }
     let unit = if held > f64::from(BAR) - FILL { BAR } else { 1 };
@@ -196,9 +183,7 @@ fn pieces(
 ) -> Vec<Clip> {
     // Where the whole holds whole beats, these give the tempo, so that the last cut is in time.
     let bpm = match plan {
-        Plan::Whole(_) => {
-            f64::from(beats) * 60.0 * f64::from(SAMPLE_RATE) / samples[0].len() as f64
-        }
+        Plan::Whole(_) => f64::from(beats) * 60.0 * f64::from(SAMPLE_RATE) / samples[0].len() as f64,
         Plan::Adjusted(_) => stated,
     };
     let longest = options.longest_beats.max(1);
@@ -216,10 +201,7 @@ fn pieces(
         at += take;
     }
     let held = samples[0].len() as f64 / f64::from(SAMPLE_RATE) * bpm / 60.0;
-    notes.push(Note::Divided {
-        loops: clips.len(),
-        left_out: (held - f64::from(at)).max(0.0),
-    });
+    notes.push(Note::Divided { loops: clips.len(), left_out: (held - f64::from(at)).max(0.0) });
     clips
 }
 
@@ -251,13 +233,7 @@ fn piece(samples: &[Vec<f32>; 2], from: u32, beats: u32, bpm: f64) -> Clip {
 }
 
 fn clip(samples: [Vec<f32>; 2], beats: u32, bpm: f64) -> Clip {
-    Clip {
-        samples,
-        sample_rate: SAMPLE_RATE,
-        beats,
-        bpm,
-        provenance: None,
-    }
+    Clip { samples, sample_rate: SAMPLE_RATE, beats, bpm, provenance: None }
 }
 
 #[cfg(test)]
@@ -267,10 +243,7 @@ mod tests {
     fn named(seconds: f64, bpm: f64, sure: bool) -> Result<Fitted, SkipReason> {
         let len = (seconds * 44_100.0) as usize;
         let wave: Vec<f32> = (0..len).map(|i| (i as f32 * 0.05).sin()).collect();
-        let hints = Hints {
-            named: Some(Named { bpm, sure }),
-            ..Hints::default()
-        };
+        let hints = Hints { named: Some(Named { bpm, sure }), ..Hints::default() };
         fit([wave.clone(), wave], hints, &ScanOptions::default())
     }
 

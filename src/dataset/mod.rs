@@ -128,17 +128,13 @@ pub enum SkipReason {
     Short(f64),
     #[error("too short: under one beat ({seconds:.2} s at {bpm:.2} bpm)")]
     UnderABeat { seconds: f64, bpm: f64 },
-    #[error(
-        "too long for one loop ({0:.0} s); cut it up, or put its tempo into its name (_120bpm)"
-    )]
+    #[error("too long for one loop ({0:.0} s); cut it up, or put its tempo into its name (_120bpm)")]
     Long(f64),
     #[error("too long ({0:.0} s) to be taken apart; cut it into loops")]
     Endless(f64),
     #[error("no tempo is given and none was found; put it into its name (_120bpm)")]
     NoTempo,
-    #[error(
-        "a single hit that dies away, not a loop; if it is one, put its tempo into its name (_120bpm)"
-    )]
+    #[error("a single hit that dies away, not a loop; if it is one, put its tempo into its name (_120bpm)")]
     SingleHit,
     #[error("the same audio as {}", .0.display())]
     Duplicate(PathBuf),
@@ -199,10 +195,7 @@ pub enum ScanError {
         "none of the {} files in {} is a usable loop; use whole loops (wav, flac, mp3, ogg, aiff) of a beat or more, with their tempo in the name (_120bpm):\n{}",
         .skipped.len(), .folder.display(), report::reasons(.skipped).trim_end()
     )]
-    NothingUsable {
-        folder: PathBuf,
-        skipped: Vec<Skipped>,
-    },
+    NothingUsable { folder: PathBuf, skipped: Vec<Skipped> },
 }
 
 /// Reads every file beneath `folder`; `progress` hears (files done, files).
@@ -225,10 +218,7 @@ pub fn scan(
     let at_once = rayon::current_num_threads() * 2;
     let mut done = 0;
     for some in paths.chunks(at_once) {
-        let read: Vec<_> = some
-            .par_iter()
-            .map(|path| read_file(folder, path, options))
-            .collect();
+        let read: Vec<_> = some.par_iter().map(|path| read_file(folder, path, options)).collect();
         for (path, result) in some.iter().zip(read) {
             let path = path.clone();
             match result.and_then(|found| first_of_its_kind(found, &mut seen)) {
@@ -251,10 +241,7 @@ pub fn scan(
 /// itself may be hidden.
 fn walk(folder: &Path) -> (Vec<PathBuf>, Vec<Skipped>) {
     let (mut paths, mut skipped) = (Vec::new(), Vec::new());
-    let mut entries = WalkDir::new(folder)
-        .follow_links(true)
-        .sort_by_file_name()
-        .into_iter();
+    let mut entries = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
     while let Some(entry) = entries.next() {
         let (path, reason) = match entry {
             Ok(entry) => {
@@ -361,9 +348,7 @@ fn at_clip_rate(audio: Audio) -> [Vec<f32>; 2] {
     }
     let seconds = audio.samples[0].len() as f64 / f64::from(audio.sample_rate);
     let len = (seconds * f64::from(SAMPLE_RATE)).round().max(1.0) as usize;
-    audio
-        .samples
-        .map(|channel| resample::circular(&channel, len))
+    audio.samples.map(|channel| resample::circular(&channel, len))
 }
 
 fn label(folder: &Path, path: &Path) -> Option<String> {
@@ -372,10 +357,7 @@ fn label(folder: &Path, path: &Path) -> Option<String> {
     parts.next().map(|_| first)
 }
 
-fn first_of_its_kind(
-    found: Vec<Loop>,
-    seen: &mut HashMap<[u8; 32], PathBuf>,
-) -> Result<Vec<Loop>, SkipReason> {
+fn first_of_its_kind(found: Vec<Loop>, seen: &mut HashMap<[u8; 32], PathBuf>) -> Result<Vec<Loop>, SkipReason> {
     let Some(one) = found.first() else {
         return Err(SkipReason::Silent);
     };

@@ -44,13 +44,9 @@ impl Dataset {
 
 /// How many were skipped for which reason, a line each, the most frequent first.
 pub(super) fn reasons(skipped: &[Skipped]) -> String {
-    let mut all: Vec<_> = counts(skipped.iter().map(|s| s.reason.kind()))
-        .into_iter()
-        .collect();
+    let mut all: Vec<_> = counts(skipped.iter().map(|s| s.reason.kind())).into_iter().collect();
     all.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let lines = all
-        .iter()
-        .map(|(kind, n)| format!("  {n} skipped: {kind}\n"));
+    let lines = all.iter().map(|(kind, n)| format!("  {n} skipped: {kind}\n"));
     lines.collect()
 }
 

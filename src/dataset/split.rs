@@ -10,8 +10,7 @@ use super::Loop;
 /// out none.
 pub fn split(loops: &[Loop], share: f64, seed: u64) -> (Vec<&Loop>, Vec<&Loop>) {
     let limit = (share * u64::MAX as f64) as u64;
-    let (mut held_out, mut training): (Vec<_>, Vec<_>) =
-        loops.iter().partition(|l| place(l, seed) < limit);
+    let (mut held_out, mut training): (Vec<_>, Vec<_>) = loops.iter().partition(|l| place(l, seed) < limit);
     if share > 0.0 && loops.len() > 1 {
         if held_out.is_empty() {
             hand_over(&mut training, &mut held_out, |l| place(l, seed));
@@ -55,13 +54,7 @@ mod tests {
         let one = |i: u8| Loop {
             path: i.to_string().into(),
             label: None,
-            clip: Clip {
-                samples: Default::default(),
-                sample_rate: 44_100,
-                beats: 4,
-                bpm: 120.0,
-                provenance: None,
-            },
+            clip: Clip { samples: Default::default(), sample_rate: 44_100, beats: 4, bpm: 120.0, provenance: None },
             part: None,
             tempo_source: TempoSource::Acid,
             notes: Vec::new(),

@@ -64,10 +64,7 @@ pub fn from_name(stem: &str) -> Option<Named> {
     };
     let sure = numbers.iter().find(named);
     let found = sure.or_else(|| numbers.iter().find(alone))?;
-    Some(Named {
-        bpm: found.value,
-        sure: sure.is_some(),
-    })
+    Some(Named { bpm: found.value, sure: sure.is_some() })
 }
 
 struct Number {
@@ -168,15 +165,11 @@ fn self_correlation(envelope: &[f32]) -> Vec<f32> {
     let forward = planner.plan_fft_forward(input.len());
     let inverse = planner.plan_fft_inverse(input.len());
     let mut spectrum = forward.make_output_vec();
-    forward
-        .process(&mut input, &mut spectrum)
-        .expect("sizes agree");
+    forward.process(&mut input, &mut spectrum).expect("sizes agree");
     for bin in &mut spectrum {
         (bin.re, bin.im) = (bin.norm_sqr(), 0.0);
     }
-    inverse
-        .process(&mut spectrum, &mut input)
-        .expect("sizes agree");
+    inverse.process(&mut spectrum, &mut input).expect("sizes agree");
     let scale = 1.0 / input[0].max(f32::MIN_POSITIVE);
     input.iter_mut().for_each(|v| *v *= scale);
     input

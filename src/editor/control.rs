@@ -68,7 +68,8 @@ pub(super) fn choice<P: Param>(ui: &mut Ui, title: &str, param: &P, setter: &Par
 }
 
 fn button(ui: &mut Ui, text: &str, help: &str) -> egui::Response {
-    ui.add_sized(vec2(if text.len() > 3 { 48.0 } else { 32.0 }, 32.0), Button::new(RichText::new(text).size(BODY))).on_hover_text(help)
+    ui.add_sized(vec2(if text.len() > 3 { 48.0 } else { 32.0 }, 32.0), Button::new(RichText::new(text).size(BODY)))
+        .on_hover_text(help)
 }
 
 /// One whole edit.

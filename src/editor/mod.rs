@@ -40,14 +40,24 @@ pub struct App {
 
 /// The plugin's editor.
 pub fn create(params: Arc<FlowloopParams>, status: ReadStatus, playhead: Arc<AtomicU32>) -> Option<EguiEditor<App>> {
-    let hint = ResizeHint { can_resize: true, can_resize_horizontally: true, can_resize_vertically: true, ..ResizeHint::NON_RESIZABLE };
+    let hint = ResizeHint {
+        can_resize: true,
+        can_resize_horizontally: true,
+        can_resize_vertically: true,
+        ..ResizeHint::NON_RESIZABLE
+    };
     let settings = EguiNiceSettings::new().with_tile("Flowloop").with_resize_hint(hint);
     let app = App { params, status, playhead, waveform: Waveform::default(), host: None };
     create_egui_editor(EguiEditorState::from_size(SIZE, 1.0), RepaintNotifier::new(), settings, app)
 }
 
 impl NiceEguiApp for App {
-    fn build(&mut self, context: Context, host: GuiContext, _frame: &mut nice_plug_egui::Frame) -> Result<(), HandlerError> {
+    fn build(
+        &mut self,
+        context: Context,
+        host: GuiContext,
+        _frame: &mut nice_plug_egui::Frame,
+    ) -> Result<(), HandlerError> {
         theme::apply(&context);
         self.host = Some(host);
         Ok(())
@@ -97,8 +107,13 @@ fn header(ui: &mut Ui, status: &Status) {
         ui.label(RichText::new("Flowloop").size(TITLE).strong());
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             if let Some(clip) = &status.clip {
-                let made = clip.provenance.as_ref().map_or(String::new(), |p| format!("seed {} · {} steps · ", p.seed, p.steps));
-                ui.label(RichText::new(format!("{made}{} beats · {:.2} bpm", clip.beats, clip.bpm)).size(SMALL).color(DIM));
+                let made = clip
+                    .provenance
+                    .as_ref()
+                    .map_or(String::new(), |p| format!("seed {} · {} steps · ", p.seed, p.steps));
+                ui.label(
+                    RichText::new(format!("{made}{} beats · {:.2} bpm", clip.beats, clip.bpm)).size(SMALL).color(DIM),
+                );
             }
         });
     });
@@ -114,10 +129,13 @@ fn footer(ui: &mut Ui, status: &Status) {
             let text = format!("step {step} of {steps}");
             ui.add(ProgressBar::new(share).fill(ACCENT).desired_height(14.0).text(RichText::new(text).size(SMALL)));
         }
-        Activity::Ready => dim(ui, &match status.seconds {
-            Some(seconds) => format!("Ready: made in {seconds:.2} s on {}", status.device),
-            None => "Ready: heard before".to_string(),
-        }),
+        Activity::Ready => dim(
+            ui,
+            &match status.seconds {
+                Some(seconds) => format!("Ready: made in {seconds:.2} s on {}", status.device),
+                None => "Ready: heard before".to_string(),
+            },
+        ),
         Activity::Failed(message) => {
             ui.label(RichText::new(message).color(ERROR));
         }
@@ -125,12 +143,18 @@ fn footer(ui: &mut Ui, status: &Status) {
     ui.with_layout(Layout::bottom_up(Align::Min), |ui| match companion::find() {
         Some(path) => {
             let command = format!("{} train YOUR_LOOPS -o my.flow", path.display());
-            let label = ui.add(egui::Label::new(RichText::new(format!("Train your own: {command}")).size(SMALL).color(DIM)).truncate().sense(egui::Sense::click()));
+            let label = ui.add(
+                egui::Label::new(RichText::new(format!("Train your own: {command}")).size(SMALL).color(DIM))
+                    .truncate()
+                    .sense(egui::Sense::click()),
+            );
             if label.on_hover_text("Click to copy the command").clicked() {
                 ui.ctx().copy_text(command);
             }
         }
-        None => dim(ui, "The companion program was not found beside the plugin; install it again to train your own models"),
+        None => {
+            dim(ui, "The companion program was not found beside the plugin; install it again to train your own models")
+        }
     });
     ui.allocate_space(vec2(0.0, 0.0));
 }

@@ -48,7 +48,10 @@ impl Waveform {
         let length = clip.len();
         let column = |i: usize| {
             let range = i * length / COLUMNS..((i + 1) * length / COLUMNS).max(i * length / COLUMNS + 1).min(length);
-            clip.samples.iter().flat_map(|c| &c[range.clone()]).fold((0f32, 0f32), |(low, high), s| (low.min(*s), high.max(*s)))
+            clip.samples
+                .iter()
+                .flat_map(|c| &c[range.clone()])
+                .fold((0f32, 0f32), |(low, high), s| (low.min(*s), high.max(*s)))
         };
         self.outline = (0..COLUMNS).map(column).collect();
         self.clip = Some(clip.clone());

@@ -27,8 +27,8 @@ use std::thread::{JoinHandle, Thread};
 use crossbeam_channel::{Sender, unbounded};
 
 use crate::clip::Clip;
-use crate::model::generator::TEMPO;
 pub use crate::model::embedded_labels as styles;
+use crate::model::generator::TEMPO;
 pub use net::embedded_generator;
 pub use session::{Activity, Delivery, Line, Session, Status};
 

@@ -168,10 +168,21 @@ pub(super) fn open(engine: Arc<Engine>, id: u64, alive: bool) -> (Session, Line,
     let (spent, spent_out) = RingBuffer::new(SPENT);
     let activity = match alive {
         true => Activity::Idle,
-        false => Activity::Failed("the engine's thread could not be started; close some programs and reload the plugin".into()),
+        false => Activity::Failed(
+            "the engine's thread could not be started; close some programs and reload the plugin".into(),
+        ),
     };
-    let status = Arc::new(Mutex::new(Status { activity, device: String::new(), request: None, clip: None, seconds: None }));
+    let status =
+        Arc::new(Mutex::new(Status { activity, device: String::new(), request: None, clip: None, seconds: None }));
     let thread = engine.thread.clone();
-    let end = End { id, requests: requests_out, deliveries: deliveries_in, spent: spent_out, status: status.clone(), wanted: None, restored: None };
+    let end = End {
+        id,
+        requests: requests_out,
+        deliveries: deliveries_in,
+        spent: spent_out,
+        status: status.clone(),
+        wanted: None,
+        restored: None,
+    };
     (Session { engine, id, status }, Line { requests, deliveries, spent, thread }, end)
 }

@@ -26,7 +26,13 @@ impl Generate for Slow {
         }
         self.runs.fetch_add(1, Ordering::Relaxed);
         let samples = vec![request.seed as f32; 64];
-        Ok(Clip { samples: [samples.clone(), samples], sample_rate: 44_100, beats: request.beats, bpm: request.bpm(), provenance: None })
+        Ok(Clip {
+            samples: [samples.clone(), samples],
+            sample_rate: 44_100,
+            beats: request.beats,
+            bpm: request.bpm(),
+            provenance: None,
+        })
     }
 
     fn device(&self) -> String {
@@ -144,7 +150,8 @@ fn restored_clip_answers_its_request_without_a_model() {
     let engine = Engine::start(Box::new(|_| Err("there is no model".into())));
     let (session, mut line) = engine.open();
     let samples = vec![0.25; 64];
-    let clip = Clip { samples: [samples.clone(), samples], sample_rate: 44_100, beats: 8, bpm: 120.0, provenance: None };
+    let clip =
+        Clip { samples: [samples.clone(), samples], sample_rate: 44_100, beats: 8, bpm: 120.0, provenance: None };
     session.restore(of(5), Arc::new(clip.clone()));
     assert_eq!(wait(&mut line, of(5)).clip.as_deref(), Some(&clip), "at once");
     for (seed, expected) in [(6, None), (5, Some(&clip))] {

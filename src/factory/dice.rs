@@ -11,10 +11,7 @@ pub struct Dice {
 impl Dice {
     /// The dice of loop `index` of a set.
     pub fn new(seed: u64, index: u64) -> Self {
-        Self {
-            random: Philox::new(seed, index),
-            next: 0,
-        }
+        Self { random: Philox::new(seed, index), next: 0 }
     }
 
     /// Uniform in 0..1.

@@ -35,24 +35,15 @@ pub enum Voice {
 impl Font {
     /// Reads a font of SoundFont 2.
     pub fn load(path: &Path) -> Result<Self, FactoryError> {
-        let wrong = |reason: String| FactoryError::SoundFont {
-            path: path.into(),
-            reason,
-        };
+        let wrong = |reason: String| FactoryError::SoundFont { path: path.into(), reason };
         let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
         let font = SoundFont::new(&mut bytes.as_slice()).map_err(|e| wrong(e.to_string()))?;
-        Ok(Self {
-            font: Arc::new(font),
-        })
+        Ok(Self { font: Arc::new(font) })
     }
 
     /// Program numbers of its drum kits, ascending.
     pub fn drum_kits(&self) -> Vec<i32> {
-        let drums = self
-            .font
-            .get_presets()
-            .iter()
-            .filter(|p| p.get_bank_number() == DRUM_BANK);
+        let drums = self.font.get_presets().iter().filter(|p| p.get_bank_number() == DRUM_BANK);
         let mut programs: Vec<i32> = drums.map(|p| p.get_patch_number()).collect();
         programs.sort_unstable();
         programs.dedup();
@@ -63,8 +54,7 @@ impl Font {
     pub fn player(&self, voice: Voice) -> Result<Player, FactoryError> {
         let mut settings = SynthesizerSettings::new(SAMPLE_RATE as i32);
         settings.enable_reverb_and_chorus = false;
-        let synth = Synthesizer::new(&self.font, &settings)
-            .map_err(|e| FactoryError::Synthesizer(e.to_string()))?;
+        let synth = Synthesizer::new(&self.font, &settings).map_err(|e| FactoryError::Synthesizer(e.to_string()))?;
         Ok(Player { synth, voice })
     }
 }
@@ -83,8 +73,7 @@ impl Player {
             Voice::Melodic(program) => (0, program),
         };
         self.synth.reset();
-        self.synth
-            .process_midi_message(channel, PROGRAM_CHANGE, program, 0);
+        self.synth.process_midi_message(channel, PROGRAM_CHANGE, program, 0);
         self.synth.note_on(channel, key, velocity);
         let frames = |seconds: f64| (seconds * f64::from(SAMPLE_RATE)) as usize;
         let (end, len) = (frames(held), frames(held + RELEASE));
@@ -101,12 +90,7 @@ impl Player {
 fn trim(mut samples: [Vec<f32>; 2]) -> [Vec<f32>; 2] {
     const SILENCE: f32 = 1e-5;
     const FADE: usize = 2048;
-    let last = |channel: &Vec<f32>| {
-        channel
-            .iter()
-            .rposition(|s| s.abs() > SILENCE)
-            .map_or(0, |i| i + 1)
-    };
+    let last = |channel: &Vec<f32>| channel.iter().rposition(|s| s.abs() > SILENCE).map_or(0, |i| i + 1);
     let len = last(&samples[0]).max(last(&samples[1]));
     for channel in &mut samples {
         channel.truncate(len);

@@ -102,10 +102,7 @@ impl Key {
 impl Score {
     /// A score whose bars share one rhythm and one idea, over a progression.
     pub fn draw(part: &Part, bars: u32, dice: &mut Dice) -> Self {
-        let key = Key {
-            root: dice.whole(part.register) as i32,
-            scale: *dice.pick(&SCALES),
-        };
+        let key = Key { root: dice.whole(part.register) as i32, scale: *dice.pick(&SCALES) };
         let progression = *dice.pick(&PROGRESSIONS);
         let program = *dice.pick(part.programs);
         let chances: Chances = *dice.pick(part.rhythms);
@@ -134,11 +131,7 @@ impl Score {
                 }));
             }
         }
-        Self {
-            bars,
-            program,
-            notes,
-        }
+        Self { bars, program, notes }
     }
 }
 
@@ -150,15 +143,9 @@ fn fold(key: i32, part: &Part) -> i32 {
 
 /// Steps that sound, each with the sixteenths until the next.
 fn draw_rhythm(chances: Chances, dice: &mut Dice) -> Vec<(usize, usize)> {
-    let steps: Vec<usize> = (0..STEPS)
-        .filter(|step| dice.chance(chance(chances, *step)))
-        .collect();
+    let steps: Vec<usize> = (0..STEPS).filter(|step| dice.chance(chance(chances, *step))).collect();
     let next = steps.iter().skip(1).copied().chain([STEPS]);
-    steps
-        .iter()
-        .zip(next)
-        .map(|(step, next)| (*step, next - step))
-        .collect()
+    steps.iter().zip(next).map(|(step, next)| (*step, next - step)).collect()
 }
 
 /// Degrees above the chord's root, for each note of a bar.
@@ -167,22 +154,12 @@ fn draw_idea(kind: Kind, count: usize, dice: &mut Dice) -> Vec<Vec<i32>> {
         Kind::Bass => (0..count)
             .map(|i| {
                 let other = i > 0 && dice.chance(0.35);
-                vec![if other {
-                    *dice.pick(&[7, 7, 4, 4, 2, -1])
-                } else {
-                    0
-                }]
+                vec![if other { *dice.pick(&[7, 7, 4, 4, 2, -1]) } else { 0 }]
             })
             .collect(),
         Kind::Chords => {
-            let voicings: [&[i32]; 6] = [
-                &[0, 2, 4],
-                &[0, 2, 4, 6],
-                &[-3, 0, 2],
-                &[0, 4, 9],
-                &[-5, 0, 2, 6],
-                &[0, 2, 4, 8],
-            ];
+            let voicings: [&[i32]; 6] =
+                [&[0, 2, 4], &[0, 2, 4, 6], &[-3, 0, 2], &[0, 4, 9], &[-5, 0, 2, 6], &[0, 2, 4, 8]];
             vec![dice.pick(&voicings).to_vec(); count]
         }
         Kind::Arp => {
@@ -225,14 +202,8 @@ mod tests {
             assert!(classes.len() <= 7, "{}: {classes:?}", part.name);
             for note in &score.notes {
                 assert!((20..=100).contains(&note.key), "{}: {note:?}", part.name);
-                assert!(
-                    (0.0..32.0).contains(&note.at) && note.at + note.length <= 32.0,
-                    "{note:?}"
-                );
-                assert!(
-                    note.length > 0.0 && (0.1..=1.0).contains(&note.velocity),
-                    "{note:?}"
-                );
+                assert!((0.0..32.0).contains(&note.at) && note.at + note.length <= 32.0, "{note:?}");
+                assert!(note.length > 0.0 && (0.1..=1.0).contains(&note.velocity), "{note:?}");
             }
         }
     }

@@ -61,12 +61,7 @@ pub struct SetOptions {
 
 impl Default for SetOptions {
     fn default() -> Self {
-        Self {
-            loops: 1400,
-            seed: 0,
-            bars: None,
-            content: Content::All,
-        }
+        Self { loops: 1400, seed: 0, bars: None, content: Content::All }
     }
 }
 
@@ -91,27 +86,12 @@ pub fn render_from(
 ) -> Result<Summary, FactoryError> {
     let (bank, missing) = SoundBank::load_available(sources)?;
     let (loops, seconds) = render_with(&bank, options, sink)?;
-    Ok(Summary {
-        loops,
-        seconds,
-        sounds: bank.len(),
-        missing,
-    })
+    Ok(Summary { loops, seconds, sounds: bank.len(), missing })
 }
 
 /// Renders `count` drum loops of a set, in order, into `sink`, which may end it.
-pub fn render_set(
-    bank: &SoundBank,
-    count: usize,
-    seed: u64,
-    sink: &mut dyn FnMut(FactoryLoop) -> ControlFlow<()>,
-) {
-    let options = SetOptions {
-        loops: count,
-        seed,
-        content: Content::Drums,
-        ..SetOptions::default()
-    };
+pub fn render_set(bank: &SoundBank, count: usize, seed: u64, sink: &mut dyn FnMut(FactoryLoop) -> ControlFlow<()>) {
+    let options = SetOptions { loops: count, seed, content: Content::Drums, ..SetOptions::default() };
     render_with(bank, &options, sink).expect("drums need no sound font");
 }
 
@@ -161,12 +141,7 @@ fn plans(bank: &SoundBank, content: Content) -> Result<Vec<Plan>, FactoryError> 
     })
 }
 
-fn render_loop(
-    bank: &SoundBank,
-    plan: &Plan,
-    options: &SetOptions,
-    index: usize,
-) -> Result<FactoryLoop, FactoryError> {
+fn render_loop(bank: &SoundBank, plan: &Plan, options: &SetOptions, index: usize) -> Result<FactoryLoop, FactoryError> {
     /// Most loops have two bars.
     const BARS: [u32; 6] = [1, 2, 2, 2, 2, 4];
     let mut dice = Dice::new(options.seed, index as u64);
@@ -185,19 +160,10 @@ fn render_loop(
             let score = Score::draw(part, bars, &mut dice);
             let font = bank.font().ok_or(FactoryError::NoFont)?;
             let clip = render::melodic(&score, font, bpm, &mut dice)?;
-            (
-                part.name,
-                clip,
-                format!("font-{}-{}", part.name, score.program),
-            )
+            (part.name, clip, format!("font-{}-{}", part.name, score.program))
         }
     };
-    Ok(FactoryLoop {
-        clip,
-        label,
-        name: format!("{label}-{index:05}"),
-        source,
-    })
+    Ok(FactoryLoop { clip, label, name: format!("{label}-{index:05}"), source })
 }
 
 #[cfg(test)]
@@ -217,20 +183,12 @@ mod tests {
     }
 
     fn options(loops: usize, seed: u64) -> SetOptions {
-        SetOptions {
-            loops,
-            seed,
-            ..SetOptions::default()
-        }
+        SetOptions { loops, seed, ..SetOptions::default() }
     }
 
     #[test]
     fn a_seed_names_its_set_and_its_beginning() {
-        let (a, b, other) = (
-            set(&options(70, 5)),
-            set(&options(12, 5)),
-            set(&options(12, 6)),
-        );
+        let (a, b, other) = (set(&options(70, 5)), set(&options(12, 5)), set(&options(12, 6)));
         assert_eq!(a.len(), 70);
         for (a, b) in a.iter().zip(&b) {
             assert!(a.clip == b.clip && a.name == b.name && a.source == b.source);
@@ -242,17 +200,8 @@ mod tests {
     fn loops_are_exact_circles_at_whole_tempos() {
         for one in set(&options(40, 1)) {
             let clip = &one.clip;
-            assert_eq!(
-                clip.len(),
-                Clip::length(clip.beats, clip.bpm, SAMPLE_RATE),
-                "{}",
-                one.name
-            );
-            assert!(
-                clip.bpm.fract() == 0.0 && (70.0..=180.0).contains(&clip.bpm),
-                "{}",
-                one.name
-            );
+            assert_eq!(clip.len(), Clip::length(clip.beats, clip.bpm, SAMPLE_RATE), "{}", one.name);
+            assert!(clip.bpm.fract() == 0.0 && (70.0..=180.0).contains(&clip.bpm), "{}", one.name);
             assert!((clip.peak() - 0.891).abs() < 1e-3, "{}", one.name);
             for channel in &clip.samples {
                 let near = 1024;
@@ -267,32 +216,21 @@ mod tests {
 
     #[test]
     fn options_are_kept_or_refused() {
-        let fixed = SetOptions {
-            bars: Some(3),
-            ..options(8, 2)
-        };
+        let fixed = SetOptions { bars: Some(3), ..options(8, 2) };
         assert!(set(&fixed).iter().all(|one| one.clip.beats == 12));
         let bank = SoundBank::of_test_tones();
-        let refuse = |options: SetOptions| {
-            render_with(&bank, &options, &mut |_| ControlFlow::Continue(())).unwrap_err()
-        };
-        let none = SetOptions {
-            bars: Some(0),
-            ..options(1, 0)
-        };
+        let refuse =
+            |options: SetOptions| render_with(&bank, &options, &mut |_| ControlFlow::Continue(())).unwrap_err();
+        let none = SetOptions { bars: Some(0), ..options(1, 0) };
         assert!(matches!(refuse(none), FactoryError::Bars));
-        let melodic = SetOptions {
-            content: Content::Melodic,
-            ..options(1, 0)
-        };
+        let melodic = SetOptions { content: Content::Melodic, ..options(1, 0) };
         assert!(matches!(refuse(melodic), FactoryError::NoFont));
     }
 
     #[test]
     fn a_sink_ends_the_set() {
         let bank = SoundBank::of_test_tones();
-        let (taken, _) =
-            render_with(&bank, &options(100, 0), &mut |_| ControlFlow::Break(())).unwrap();
+        let (taken, _) = render_with(&bank, &options(100, 0), &mut |_| ControlFlow::Break(())).unwrap();
         assert_eq!(taken, 1);
     }
 }

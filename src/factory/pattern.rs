@@ -130,10 +130,7 @@ impl Pattern {
             let start = f64::from(index) * STEPS as f64;
             hits.extend(this.into_iter().map(|hit| {
                 let odd = (hit.at as usize) % 2 == 1;
-                Hit {
-                    at: start + hit.at + if odd { swing } else { 0.0 },
-                    ..hit
-                }
+                Hit { at: start + hit.at + if odd { swing } else { 0.0 }, ..hit }
             }));
         }
         Self { bars, hits }
@@ -158,18 +155,10 @@ fn push(hits: &mut Vec<Hit>, role: Role, step: usize, p: f64, style: &Style, dic
     let accent = if step.is_multiple_of(4) { 0.08 } else { 0.0 };
     let base = if p >= 0.5 { 0.85 } else { 0.5 };
     let velocity = (base + accent + dice.between(-0.1, 0.07)).clamp(0.15, 1.0);
-    let times = if role == Role::ClosedHat && dice.chance(style.rolls) {
-        *dice.pick(&[2, 3])
-    } else {
-        1
-    };
+    let times = if role == Role::ClosedHat && dice.chance(style.rolls) { *dice.pick(&[2, 3]) } else { 1 };
     for k in 0..times {
         let fade = 1.0 - 0.15 * f64::from(k);
-        hits.push(Hit {
-            role,
-            at: step as f64 + f64::from(k) / f64::from(times),
-            velocity: velocity * fade,
-        });
+        hits.push(Hit { role, at: step as f64 + f64::from(k) / f64::from(times), velocity: velocity * fade });
     }
 }
 
@@ -195,11 +184,7 @@ fn fill(hits: &mut Vec<Hit>, dice: &mut Dice) {
     for step in STEPS - 4..STEPS {
         if dice.chance(0.8) {
             let velocity = 0.5 + 0.12 * (step + 4 - STEPS) as f64;
-            hits.push(Hit {
-                role,
-                at: step as f64,
-                velocity,
-            });
+            hits.push(Hit { role, at: step as f64, velocity });
         }
     }
 }
@@ -211,33 +196,13 @@ mod tests {
     #[test]
     fn every_style_has_sixteen_steps_and_a_beat() {
         for (index, style) in STYLES.iter().enumerate() {
-            for lane in [
-                style.kick,
-                style.snare,
-                style.clap,
-                style.closed,
-                style.open,
-                style.percussion,
-            ] {
+            for lane in [style.kick, style.snare, style.clap, style.closed, style.open, style.percussion] {
                 assert_eq!(lane.len(), STEPS, "{}", style.name);
             }
             let pattern = Pattern::draw(style, 2, &mut Dice::new(1, index as u64));
-            let kicks: Vec<_> = pattern
-                .hits
-                .iter()
-                .filter(|h| h.role == Role::Kick)
-                .collect();
-            assert!(
-                kicks.iter().any(|h| h.at == 0.0) && kicks.iter().any(|h| h.at == 16.0),
-                "{}",
-                style.name
-            );
-            assert!(
-                pattern
-                    .hits
-                    .iter()
-                    .all(|h| h.at < 32.0 && h.velocity <= 1.0)
-            );
+            let kicks: Vec<_> = pattern.hits.iter().filter(|h| h.role == Role::Kick).collect();
+            assert!(kicks.iter().any(|h| h.at == 0.0) && kicks.iter().any(|h| h.at == 16.0), "{}", style.name);
+            assert!(pattern.hits.iter().all(|h| h.at < 32.0 && h.velocity <= 1.0));
         }
     }
 }

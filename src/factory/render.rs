@@ -98,12 +98,7 @@ pub fn drums(pattern: &Pattern, kit: &Kit, bpm: f64, dice: &mut Dice) -> Clip {
 }
 
 /// Renders a melodic part.
-pub fn melodic(
-    score: &Score,
-    font: &Font,
-    bpm: f64,
-    dice: &mut Dice,
-) -> Result<Clip, FactoryError> {
+pub fn melodic(score: &Score, font: &Font, bpm: f64, dice: &mut Dice) -> Result<Clip, FactoryError> {
     let (beats, mut samples) = silence(score.bars, bpm);
     let mut player = font.player(Voice::Melodic(score.program))?;
     let mut rendered = HashMap::new();
@@ -150,9 +145,7 @@ fn human(hit: &Hit, dice: &mut Dice) -> f64 {
 /// The sample of a place in sixteenths, moved by some seconds.
 fn start(at: f64, bpm: f64, off: f64, len: usize) -> usize {
     let seconds = at * 15.0 / bpm + off;
-    (seconds * f64::from(SAMPLE_RATE))
-        .round()
-        .rem_euclid(len as f64) as usize
+    (seconds * f64::from(SAMPLE_RATE)).round().rem_euclid(len as f64) as usize
 }
 
 /// An open hat ends where the next hat begins, round the circle.
@@ -161,13 +154,8 @@ fn choke(hit: &Hit, pattern: &Pattern, bpm: f64) -> usize {
         return usize::MAX;
     }
     let round = f64::from(pattern.bars) * STEPS as f64;
-    let hats = pattern
-        .hits
-        .iter()
-        .filter(|h| matches!(h.role, Role::OpenHat | Role::ClosedHat) && h.at != hit.at);
-    let next = hats
-        .map(|h| (h.at - hit.at).rem_euclid(round))
-        .fold(round, f64::min);
+    let hats = pattern.hits.iter().filter(|h| matches!(h.role, Role::OpenHat | Role::ClosedHat) && h.at != hit.at);
+    let next = hats.map(|h| (h.at - hit.at).rem_euclid(round)).fold(round, f64::min);
     (next * 15.0 / bpm * f64::from(SAMPLE_RATE)) as usize
 }
 
@@ -191,14 +179,8 @@ fn add(out: &mut [Vec<f32>; 2], event: &Event) {
 
 /// Soft saturation, memoryless, so that the circle stays one.
 fn drive(samples: &mut [Vec<f32>; 2], amount: f32) {
-    let peak = samples
-        .iter()
-        .flatten()
-        .fold(1e-6f32, |m, s| m.max(s.abs()));
-    samples
-        .iter_mut()
-        .flatten()
-        .for_each(|s| *s = (*s / peak * amount).tanh());
+    let peak = samples.iter().flatten().fold(1e-6f32, |m, s| m.max(s.abs()));
+    samples.iter_mut().flatten().for_each(|s| *s = (*s / peak * amount).tanh());
 }
 
 /// A one-pole low-pass whose cutoff goes up and down once or twice a loop.
@@ -228,13 +210,7 @@ fn sweep(samples: &mut [Vec<f32>; 2], dice: &mut Dice) {
 }
 
 fn finish(samples: [Vec<f32>; 2], beats: u32, bpm: f64) -> Clip {
-    let mut clip = Clip {
-        samples,
-        sample_rate: SAMPLE_RATE,
-        beats,
-        bpm,
-        provenance: None,
-    };
+    let mut clip = Clip { samples, sample_rate: SAMPLE_RATE, beats, bpm, provenance: None };
     let scale = PEAK / clip.peak().max(1e-6);
     clip.samples.iter_mut().flatten().for_each(|s| *s *= scale);
     clip
@@ -248,24 +224,14 @@ mod tests {
     fn tones(hits: &[(Role, f64)]) -> Clip {
         let mut dice = Dice::new(3, 0);
         let kit = SoundBank::of_test_tones().draw_kit(&mut dice);
-        let hit = |(role, at): &(Role, f64)| Hit {
-            role: *role,
-            at: *at,
-            velocity: 1.0,
-        };
-        let pattern = Pattern {
-            bars: 1,
-            hits: hits.iter().map(hit).collect(),
-        };
+        let hit = |(role, at): &(Role, f64)| Hit { role: *role, at: *at, velocity: 1.0 };
+        let pattern = Pattern { bars: 1, hits: hits.iter().map(hit).collect() };
         drums(&pattern, &kit, 120.0, &mut dice)
     }
 
     fn energy(clip: &Clip, from: f64, to: f64) -> f32 {
         let frame = |seconds: f64| (seconds * 44_100.0) as usize;
-        clip.samples[0][frame(from)..frame(to)]
-            .iter()
-            .map(|s| s * s)
-            .sum()
+        clip.samples[0][frame(from)..frame(to)].iter().map(|s| s * s).sum()
     }
 
     #[test]
@@ -280,13 +246,7 @@ mod tests {
     fn a_tail_goes_round_as_often_as_it_rings() {
         let sound: Vec<f32> = (1..=25).map(|i| i as f32).collect();
         let mut out = [vec![0.0; 10], vec![0.0; 10]];
-        let event = Event {
-            sound: &[sound.clone(), sound],
-            start: 7,
-            gains: [1.0, 0.5],
-            fall: 1.0,
-            until: usize::MAX,
-        };
+        let event = Event { sound: &[sound.clone(), sound], start: 7, gains: [1.0, 0.5], fall: 1.0, until: usize::MAX };
         add(&mut out, &event);
         // Place 7 hears samples 1, 11 and 21; place 2 hears 6 and 16.
         assert_eq!((out[0][7], out[0][2]), (33.0, 22.0));
@@ -310,16 +270,7 @@ mod tests {
     #[test]
     fn a_closed_hat_ends_an_open_one() {
         let hits = [(Role::OpenHat, 0.0), (Role::ClosedHat, 2.0)];
-        let pattern = Pattern {
-            bars: 1,
-            hits: hits
-                .map(|(role, at)| Hit {
-                    role,
-                    at,
-                    velocity: 1.0,
-                })
-                .to_vec(),
-        };
+        let pattern = Pattern { bars: 1, hits: hits.map(|(role, at)| Hit { role, at, velocity: 1.0 }).to_vec() };
         assert_eq!(choke(&pattern.hits[0], &pattern, 120.0), 11_025);
         assert_eq!(choke(&pattern.hits[1], &pattern, 120.0), usize::MAX);
     }

@@ -28,15 +28,8 @@ pub enum Role {
     Tom,
 }
 
-const ROLES: [Role; 7] = [
-    Role::Kick,
-    Role::Snare,
-    Role::Clap,
-    Role::ClosedHat,
-    Role::OpenHat,
-    Role::Percussion,
-    Role::Tom,
-];
+const ROLES: [Role; 7] =
+    [Role::Kick, Role::Snare, Role::Clap, Role::ClosedHat, Role::OpenHat, Role::Percussion, Role::Tom];
 
 /// One-shot of a role, normalised to a peak of 1.
 #[derive(Clone, Debug)]
@@ -79,10 +72,7 @@ pub const KITS: [&str; 3] = ["Audiophob", "ElectricEmpireKit", "HardElectro1"];
 #[allow(missing_docs)] // The messages say it.
 pub enum FactoryError {
     #[error("{} is missing; install the Debian package {package}, or name the place", .path.display())]
-    Missing {
-        path: PathBuf,
-        package: &'static str,
-    },
+    Missing { path: PathBuf, package: &'static str },
     #[error(
         "none of the sources is there; install the Debian package sonic-pi-samples, hydrogen-drumkits or fluid-soundfont-gm"
     )]
@@ -195,9 +185,7 @@ impl SoundBank {
             let mixed = dice.chance(FROM_ANYWHERE);
             (*dice.pick(if own.is_empty() || mixed { &all } else { &own })).clone()
         };
-        Kit {
-            sounds: ROLES.iter().map(draw).collect(),
-        }
+        Kit { sounds: ROLES.iter().map(draw).collect() }
     }
 
     /// Decaying tones and noise for every role, for tests without any package.
@@ -213,18 +201,12 @@ impl SoundBank {
             finish([samples.clone(), samples], role, "test")
         };
         let tones = ROLES.into_iter().enumerate();
-        Self {
-            sounds: tones.filter_map(|(i, role)| tone(i, role)).collect(),
-            font: None,
-        }
+        Self { sounds: tones.filter_map(|(i, role)| tone(i, role)).collect(), font: None }
     }
 }
 
 fn absent(path: &Path, package: &'static str) -> FactoryError {
-    FactoryError::Missing {
-        path: path.into(),
-        package,
-    }
+    FactoryError::Missing { path: path.into(), package }
 }
 
 /// A file that is to be read.
@@ -237,10 +219,7 @@ struct OneShot {
 impl OneShot {
     /// None for silence, which drum kits use as a placeholder.
     fn read(&self) -> Result<Option<Sound>, FactoryError> {
-        let broken = |reason: String| FactoryError::Sound {
-            path: self.path.clone(),
-            reason,
-        };
+        let broken = |reason: String| FactoryError::Sound { path: self.path.clone(), reason };
         let bytes = std::fs::read(&self.path).map_err(|e| broken(e.to_string()))?;
         let audio = decode::decode(bytes).map_err(|e| broken(e.to_string()))?;
         let ratio = f64::from(SAMPLE_RATE) / f64::from(audio.sample_rate);
@@ -260,11 +239,7 @@ fn samples_of(folder: &Path) -> Option<Vec<OneShot>> {
         let name = path.file_stem()?.to_str()?.to_lowercase();
         let audio = path.extension().is_some_and(|e| e == "flac" || e == "wav");
         let role = role_of(&name).filter(|_| audio && !name.starts_with("loop_"))?;
-        Some(OneShot {
-            role,
-            family: "sonic-pi",
-            path,
-        })
+        Some(OneShot { role, family: "sonic-pi", path })
     };
     Some(paths.into_iter().filter_map(of_role).collect())
 }
@@ -278,11 +253,7 @@ fn instruments_of(folder: &Path, kit: &'static str) -> Option<Vec<OneShot>> {
         let Some(role) = role_of(&name.to_lowercase()) else {
             continue;
         };
-        out.extend(tags(instrument, "filename").map(|file| OneShot {
-            role,
-            family: kit,
-            path: folder.join(file),
-        }));
+        out.extend(tags(instrument, "filename").map(|file| OneShot { role, family: kit, path: folder.join(file) }));
     }
     Some(out)
 }
@@ -339,10 +310,7 @@ fn finish(mut samples: [Vec<f32>; 2], role: Role, family: &str) -> Option<Sound>
     let len = (samples[0].len() - start).min((LONGEST * f64::from(SAMPLE_RATE)) as usize);
     let (lead, fade) = (LEAD.min(len), FADE.min(len));
     for channel in &mut samples {
-        *channel = channel[start..start + len]
-            .iter()
-            .map(|s| s / peak)
-            .collect();
+        *channel = channel[start..start + len].iter().map(|s| s / peak).collect();
         for (i, s) in channel[..lead].iter_mut().enumerate() {
             *s *= i as f32 / LEAD as f32;
         }
@@ -350,11 +318,7 @@ fn finish(mut samples: [Vec<f32>; 2], role: Role, family: &str) -> Option<Sound>
             *s *= 1.0 - (i + 1) as f32 / fade as f32;
         }
     }
-    Some(Sound {
-        role,
-        family: family.into(),
-        samples: Arc::new(samples),
-    })
+    Some(Sound { role, family: family.into(), samples: Arc::new(samples) })
 }
 
 /// General MIDI drum keys by role.
@@ -371,9 +335,7 @@ fn drums_of(font: &Font) -> Result<Vec<Sound>, FactoryError> {
     let kit = |program: i32| -> Result<Vec<Sound>, FactoryError> {
         let mut player = font.player(Voice::Drums(program))?;
         let family = format!("font-{program}");
-        let drums = KEYS
-            .iter()
-            .filter_map(|(key, role)| finish(player.note(*key, VELOCITY, LONGEST), *role, &family));
+        let drums = KEYS.iter().filter_map(|(key, role)| finish(player.note(*key, VELOCITY, LONGEST), *role, &family));
         Ok(drums.collect())
     };
     let kits: Result<Vec<_>, _> = font.drum_kits().into_par_iter().map(kit).collect();
@@ -427,11 +389,7 @@ mod tests {
     #[test]
     fn without_sources_the_error_names_packages() {
         let nowhere = PathBuf::from("/nowhere");
-        let sources = Sources {
-            sonic_pi: nowhere.clone(),
-            drumkits: nowhere.clone(),
-            sound_font: nowhere,
-        };
+        let sources = Sources { sonic_pi: nowhere.clone(), drumkits: nowhere.clone(), sound_font: nowhere };
         let error = SoundBank::load(&sources).err().unwrap().to_string();
         assert!(error.contains("sonic-pi-samples"), "{error}");
     }

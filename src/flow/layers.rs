@@ -149,8 +149,7 @@ impl Block {
         let [batch, frames, channels] = x.dims();
         let heads = channels / HEAD;
         let split = |t: Tensor<3>| t.reshape([batch, frames, heads, HEAD]).swap_dims(1, 2);
-        let [q, k, v]: [Tensor<3>; 3] =
-            each_frame(&self.qkv, x).split(channels, 2).try_into().expect("three thirds");
+        let [q, k, v]: [Tensor<3>; 3] = each_frame(&self.qkv, x).split(channels, 2).try_into().expect("three thirds");
         let scores = split(q).matmul(split(k).swap_dims(2, 3)) / (HEAD as f32).sqrt();
         let mixed = softmax(scores, 3).matmul(split(v));
         each_frame(&self.attended, mixed.swap_dims(1, 2).reshape([batch, frames, channels]))

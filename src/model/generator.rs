@@ -47,7 +47,9 @@ pub enum GenerateError {
     NoSteps,
     #[error("the tempo must be between 20 and 400 bpm, not {0}")]
     Tempo(f64),
-    #[error("the length must be between 1 and {MAX_BEATS} beats, in multiples of {multiple} for this model; {beats} beats were asked for")]
+    #[error(
+        "the length must be between 1 and {MAX_BEATS} beats, in multiples of {multiple} for this model; {beats} beats were asked for"
+    )]
     Length { beats: u32, multiple: u32 },
     #[error("the model has {count} labels, there is none of number {index}")]
     Label { index: usize, count: usize },
@@ -83,7 +85,11 @@ impl Generator {
     }
 
     /// Generates one clip; `progress` hears (step, steps) and may cancel.
-    pub fn generate(&self, job: &Job, progress: &mut dyn FnMut(u32, u32) -> ControlFlow<()>) -> Result<Clip, GenerateError> {
+    pub fn generate(
+        &self,
+        job: &Job,
+        progress: &mut dyn FnMut(u32, u32) -> ControlFlow<()>,
+    ) -> Result<Clip, GenerateError> {
         let codec = self.model.codec.as_ref().ok_or(GenerateError::NoCodec)?;
         let frames = self.frames(job)?;
         let channels = self.model.header.net.channels;
@@ -95,8 +101,7 @@ impl Generator {
         let mut clip = codec.decode(&latents, job.bpm).map_err(|e| GenerateError::Codec(e.to_string()))?;
         clip.limit_peak(PEAK);
         clip.round_to_24_bits();
-        clip.provenance =
-            Some(Provenance { model: self.model.hash.clone(), seed: job.seed, steps: job.steps });
+        clip.provenance = Some(Provenance { model: self.model.hash.clone(), seed: job.seed, steps: job.steps });
         Ok(clip)
     }
 

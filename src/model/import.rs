@@ -94,7 +94,12 @@ pub fn convert_state(state: &Weights, padding: Padding) -> Result<(UNetConfig, W
         bias(&format!("down_layers.{i}.bias"), &format!("down.{i}.bias"))?;
         bias(&format!("up_layers.{i}.bias"), &format!("up.{i}.bias"))?;
     }
-    for (from, to) in [("bottleneck", "bottleneck"), ("time_mlp.0", "time_inner"), ("time_mlp.2", "time_outer"), ("final_layer", "last")] {
+    for (from, to) in [
+        ("bottleneck", "bottleneck"),
+        ("time_mlp.0", "time_inner"),
+        ("time_mlp.2", "time_outer"),
+        ("final_layer", "last"),
+    ] {
         bias(&format!("{from}.bias"), &format!("{to}.bias"))?;
     }
     let (mut widths, mut channels, mut last_width) = (Vec::new(), 0, 0);
@@ -117,8 +122,14 @@ pub fn convert_state(state: &Weights, padding: Padding) -> Result<(UNetConfig, W
     out.insert("time_outer.weight".into(), transposed(tensor("time_mlp.2.weight", 2)?));
     let time_features = inner.shape[0];
     let config = UNetConfig {
-        channels, widths, last_width, time_features, padding,
-        blocks: 0, frames_per_beat: None, labels: 0,
+        channels,
+        widths,
+        last_width,
+        time_features,
+        padding,
+        blocks: 0,
+        frames_per_beat: None,
+        labels: 0,
     };
     Ok((config, out))
 }

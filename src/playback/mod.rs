@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 use crate::clip::Clip;
 use kernel::Kernels;
-use sync::{Source, Sync};
 pub use sync::Transport;
+use sync::{Source, Sync};
 use voice::{Stage, Voice};
 
 /// Notes that sound at once; the oldest makes room for a seventeenth.

@@ -100,7 +100,14 @@ impl Sync {
 
     /// Adds a block's sound. `transport` is the one that `follow` heard; a loop point of the host inside
     /// the block is a jump like any other.
-    pub fn render(&mut self, source: &Source, gain: f32, transport: Option<&Transport>, left: &mut [f32], right: &mut [f32]) {
+    pub fn render(
+        &mut self,
+        source: &Source,
+        gain: f32,
+        transport: Option<&Transport>,
+        left: &mut [f32],
+        right: &mut [f32],
+    ) {
         let (mut at, mut from) = (transport.copied(), 0);
         while from < left.len() {
             let cycle = at.and_then(|t| t.samples_to_cycle(source.sample_rate));

@@ -1,7 +1,7 @@
 //! One note: a place in the loop, a speed, an envelope against clicks.
 
-use super::kernel::{Kernels, TAPS};
 use super::ROOT_KEY;
+use super::kernel::{Kernels, TAPS};
 use crate::clip::Clip;
 
 /// Fade-in of a note, in seconds: no click, and a hit on the clip's first sample stays a hit.

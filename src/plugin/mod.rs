@@ -73,7 +73,8 @@ impl Flowloop {
         // A clip is whole quarter notes; a bar of 7/8 is rounded with its neighbours.
         let beats = (f64::from(self.params.bars.value().count()) * bar).round().clamp(1.0, 256.0) as u32;
         let params = &self.params;
-        let (seed, steps, style) = (params.seed.value() as u64, params.steps.value() as u32, params.style.value() as u16);
+        let (seed, steps, style) =
+            (params.seed.value() as u64, params.steps.value() as u32, params.style.value() as u16);
         let request = Request::new(seed, steps, style, beats, bpm);
         if self.wanted != Some(request) && self.line.request(request) {
             self.wanted = Some(request);
@@ -123,7 +124,13 @@ impl Flowloop {
     }
 
     /// Renders between the notes of the block.
-    fn render_notes(&mut self, context: &mut impl ProcessContext<Self>, offline: bool, left: &mut [f32], right: &mut [f32]) {
+    fn render_notes(
+        &mut self,
+        context: &mut impl ProcessContext<Self>,
+        offline: bool,
+        left: &mut [f32],
+        right: &mut [f32],
+    ) {
         let (mut at, end) = (0, left.len());
         loop {
             let event = context.next_event();

@@ -15,8 +15,8 @@ use std::ffi::c_void;
 use std::sync::Mutex;
 
 use nice_plug::wrapper::vst3::{PluginInfo, Wrapper, vst3};
-use vst3::Steinberg::Vst::ChannelContext::*;
 use vst3::Steinberg::Vst::CString;
+use vst3::Steinberg::Vst::ChannelContext::*;
 use vst3::Steinberg::Vst::*;
 use vst3::Steinberg::*;
 use vst3::{Class, ComPtr, ComRef, ComWrapper, Interface};

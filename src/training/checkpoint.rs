@@ -35,11 +35,15 @@ const RECORDS: [&str; 3] = ["net.bpk", "average.bpk", "optimizer.bpk"];
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)] // The messages say it.
 pub enum CheckpointError {
-    #[error("cannot write the checkpoint {path}: {reason}. The last one is kept; free some space or choose another place")]
+    #[error(
+        "cannot write the checkpoint {path}: {reason}. The last one is kept; free some space or choose another place"
+    )]
     Write { path: PathBuf, reason: String },
     #[error("cannot read the checkpoint {path}: {reason}. There is none before it; start again with --fresh")]
     Read { path: PathBuf, reason: String },
-    #[error("the checkpoint {path} belongs to another run ({what} differs). Use --fresh to start again, or another output name")]
+    #[error(
+        "the checkpoint {path} belongs to another run ({what} differs). Use --fresh to start again, or another output name"
+    )]
     Other { path: PathBuf, what: &'static str },
 }
 

@@ -55,13 +55,19 @@ pub struct LatentSet {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)] // The messages say it.
 pub enum LatentError {
-    #[error("there are too few loops to learn from: {beats} beats, {needed} are the least (and hundreds of loops do better). Add loops to the folder")]
+    #[error(
+        "there are too few loops to learn from: {beats} beats, {needed} are the least (and hundreds of loops do better). Add loops to the folder"
+    )]
     TooFew { beats: usize, needed: usize },
     #[error("the codec: {0}")]
     Codec(#[from] crate::codec::CodecError),
-    #[error("no loop is left whose length suits the net: lengths must be multiples of {0} latent frames. Use fewer layers")]
+    #[error(
+        "no loop is left whose length suits the net: lengths must be multiples of {0} latent frames. Use fewer layers"
+    )]
     Stride(usize),
-    #[error("{path} holds no latents: {reason}. Needed: a safetensors file with a tensor `latents` [loop, channel, frame] of finite numbers, two loops or more")]
+    #[error(
+        "{path} holds no latents: {reason}. Needed: a safetensors file with a tensor `latents` [loop, channel, frame] of finite numbers, two loops or more"
+    )]
     File { path: String, reason: String },
 }
 

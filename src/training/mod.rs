@@ -14,10 +14,10 @@ use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::random::Philox;
 use crate::flow::objective::{self, TimeSampling};
 use crate::flow::unet::{UNet, UNetConfig};
 use crate::flow::{Condition, Velocity};
+use crate::random::Philox;
 use ema::Ema;
 use latents::{LatentLoop, LatentSet};
 
@@ -158,7 +158,13 @@ impl Trainer {
 }
 
 /// Mean loss of a net over loops, each at four fixed times with fixed noise.
-pub fn validation_loss(net: &impl Velocity, loops: &[LatentLoop], channels: usize, times: TimeSampling, device: &Device) -> f64 {
+pub fn validation_loss(
+    net: &impl Velocity,
+    loops: &[LatentLoop],
+    channels: usize,
+    times: TimeSampling,
+    device: &Device,
+) -> f64 {
     const TIMES: usize = 4;
     let mut sum = 0.0;
     for (index, one) in loops.iter().enumerate() {

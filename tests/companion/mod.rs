@@ -8,9 +8,9 @@ use burn::tensor::Device;
 use flowloop::clip::{Clip, SAMPLE_RATE};
 use flowloop::codec::{Codec, CodecConfig};
 use flowloop::flow::layers::Padding;
-use flowloop::random::Philox;
 use flowloop::flow::unet::{UNet, UNetConfig, weights_of};
 use flowloop::model::{Header, Model};
+use flowloop::random::Philox;
 
 /// What a run of the binary gave.
 #[derive(Debug)]
@@ -123,7 +123,8 @@ pub fn tiny_model(labels: &[&str]) -> Model {
         frames_per_beat: Some(flowloop::codec::LATENTS_PER_BEAT),
         labels: labels.len(),
     };
-    let config = CodecConfig { window: 512, frames_per_latent: 4, bands: 16, channels, floor_db: -72.0, phase_iterations: 2 };
+    let config =
+        CodecConfig { window: 512, frames_per_latent: 4, bands: 16, channels, floor_db: -72.0, phase_iterations: 2 };
     let patch = 4 * 2 * 16;
     let lookup = |name: &str| match name {
         "codec.mean" => Some((vec![patch], vec![-24.0; patch])),

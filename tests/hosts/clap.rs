@@ -77,7 +77,8 @@ impl Loaded {
     }
 
     fn activate(&mut self) -> StartedPluginAudioProcessor<Host> {
-        let config = PluginAudioConfiguration { sample_rate: RATE, min_frames_count: 1, max_frames_count: BLOCK as u32 };
+        let config =
+            PluginAudioConfiguration { sample_rate: RATE, min_frames_count: 1, max_frames_count: BLOCK as u32 };
         self.instance.activate(|_, _| (), config).unwrap().start_processing().unwrap()
     }
 
@@ -114,7 +115,8 @@ fn play(
         }]);
         let input = if block == 0 { events.as_input() } else { nothing.as_input() };
         let mut out_events = EventBuffer::new();
-        let empty = inputs.with_input_buffers(std::iter::empty::<AudioPortBuffer<std::iter::Empty<_>, std::iter::Empty<_>>>());
+        let empty =
+            inputs.with_input_buffers(std::iter::empty::<AudioPortBuffer<std::iter::Empty<_>, std::iter::Empty<_>>>());
         let transport = beats.map(|b| transport(b + (block * BLOCK) as f64 * 2.0 / RATE));
         processor.process(&empty, &mut port, &input, &mut out_events.as_output(), None, transport.as_ref()).unwrap();
         heard[0].extend_from_slice(&buffers[0]);

@@ -37,7 +37,11 @@ fn python() -> PathBuf {
     let own = std::env::var_os("FLOWLOOP_PYTHON").map(PathBuf::from);
     let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
     let python = own.unwrap_or_else(|| home.join(".cache/flowloop/venv/bin/python"));
-    assert!(python.exists(), "{} is missing: `.ci/setup` makes it, or name a Python with pedalboard, dawdreamer, numpy and soundfile in FLOWLOOP_PYTHON", python.display());
+    assert!(
+        python.exists(),
+        "{} is missing: `.ci/setup` makes it, or name a Python with pedalboard, dawdreamer, numpy and soundfile in FLOWLOOP_PYTHON",
+        python.display()
+    );
     python
 }
 
@@ -88,7 +92,10 @@ fn dawdreamer_hears_the_seed_automated_within_one_render_and_the_loop_in_sync() 
 #[test]
 fn companion_is_inside_the_bundle_and_beside_it() {
     let inside = bundled("Flowloop.vst3").join("Contents");
-    let found = std::fs::read_dir(inside).unwrap().filter_map(|e| e.ok().map(|e| e.path().join("flowloop"))).find(|p| p.is_file());
+    let found = std::fs::read_dir(inside)
+        .unwrap()
+        .filter_map(|e| e.ok().map(|e| e.path().join("flowloop")))
+        .find(|p| p.is_file());
     for program in [found.expect("a companion in the VST3 bundle"), bundled("flowloop")] {
         let shown = Command::new(&program).arg("--version").output().unwrap();
         let version = String::from_utf8_lossy(&shown.stdout).trim().to_string();

@@ -51,7 +51,11 @@ impl Factory {
             done += 1;
             progress.set(done, self.loops as u64);
             failure = written.err();
-            if failure.is_some() || stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if failure.is_some() || stop.load(Ordering::Relaxed) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         });
         drop(progress);
         match failure {

@@ -70,8 +70,17 @@ impl Generate {
         ensure!(self.steps > 0, "--steps must be at least 1");
         ensure!(self.bars > 0, "--bars must be at least 1");
         ensure!(self.bars <= MAX_BEATS / BEATS_PER_BAR, "--bars must be at most {}", MAX_BEATS / BEATS_PER_BAR);
-        ensure!(TEMPO.contains(&self.bpm), "--bpm must be between {} and {}, not {}", TEMPO.start(), TEMPO.end(), self.bpm);
-        let last = self.seed.checked_add(self.count - 1).context("--seed and --count go beyond the last seed there is, 2^64 - 1")?;
+        ensure!(
+            TEMPO.contains(&self.bpm),
+            "--bpm must be between {} and {}, not {}",
+            TEMPO.start(),
+            TEMPO.end(),
+            self.bpm
+        );
+        let last = self
+            .seed
+            .checked_add(self.count - 1)
+            .context("--seed and --count go beyond the last seed there is, 2^64 - 1")?;
         let total = self.count.checked_mul(u64::from(self.steps)).context("--count is too large")?;
         // Before the work, not after it.
         for seed in [self.seed, last] {
@@ -98,7 +107,12 @@ impl Generate {
             })?;
             let path = self.path(seed);
             flowloop::wav::write(&path, &clip)?;
-            progress.line(&format!("seed {seed}: {} ({:.3} s, peak {:.2})", path.display(), clip.seconds(), clip.peak()));
+            progress.line(&format!(
+                "seed {seed}: {} ({:.3} s, peak {:.2})",
+                path.display(),
+                clip.seconds(),
+                clip.peak()
+            ));
         }
         Ok(())
     }

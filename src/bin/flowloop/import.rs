@@ -29,7 +29,13 @@ impl Import {
         let model = import_pytorch(&self.checkpoint, self.mean_std.as_deref(), padding)?;
         model.save(&self.output, Precision::Full)?;
         let net = &model.header.net;
-        println!("{}: {} layers of {:?} channels, {} latent channels", self.output.display(), net.widths.len(), net.widths, net.channels);
+        println!(
+            "{}: {} layers of {:?} channels, {} latent channels",
+            self.output.display(),
+            net.widths.len(),
+            net.widths,
+            net.channels
+        );
         Ok(())
     }
 }

@@ -29,11 +29,20 @@ impl Inspect {
         println!("hash        {}", model.hash);
         println!("credits     {}", header.credits);
         println!("parameters  {parameters}");
-        println!("net         {} latent channels, widths {:?}, {} blocks a level, {:?} padding", net.channels, net.widths, net.blocks, net.padding);
+        println!(
+            "net         {} latent channels, widths {:?}, {} blocks a level, {:?} padding",
+            net.channels, net.widths, net.blocks, net.padding
+        );
         println!("labels      {}", if header.labels.is_empty() { "none".into() } else { header.labels.join(", ") });
         println!("trained     {} steps", header.trained_steps);
         match &header.codec {
-            Some(c) => println!("codec       {} values a latent frame, {} frames of {} mel bands each, {} a beat", c.channels, c.frames_per_latent, c.bands, flowloop::codec::LATENTS_PER_BEAT),
+            Some(c) => println!(
+                "codec       {} values a latent frame, {} frames of {} mel bands each, {} a beat",
+                c.channels,
+                c.frames_per_latent,
+                c.bands,
+                flowloop::codec::LATENTS_PER_BEAT
+            ),
             None => println!("codec       none: its latents belong to another codec"),
         }
         Ok(())

@@ -115,7 +115,9 @@ fn check_output(output: &Path, inputs: &[&Path]) -> anyhow::Result<()> {
     let probe = output.with_file_name(probe);
     match std::fs::File::create_new(&probe) {
         Ok(_) => Ok(std::fs::remove_file(&probe)?),
-        Err(error) => bail!("cannot write {shown}: {error}. Nothing was written; choose a folder that exists and that you may write to"),
+        Err(error) => bail!(
+            "cannot write {shown}: {error}. Nothing was written; choose a folder that exists and that you may write to"
+        ),
     }
 }
 

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use clap::Args;
-use flowloop::flow::Condition;
 use flowloop::disk::write_whole;
+use flowloop::flow::Condition;
 use flowloop::model::Generator;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
@@ -46,7 +46,11 @@ impl Sample {
         let (noise, shape) = self.read_noise()?;
         let (channels, stride) = (model.header.net.channels, model.header.net.stride());
         ensure!(shape[1] == channels, "the noise has {} channels, the model {channels}", shape[1]);
-        ensure!(shape[2].is_multiple_of(stride), "the noise has {} frames; this model needs a multiple of {stride}", shape[2]);
+        ensure!(
+            shape[2].is_multiple_of(stride),
+            "the noise has {} frames; this model needs a multiple of {stride}",
+            shape[2]
+        );
         let generator = Generator::new(model, flowloop::device::choose(&self.device)?.device)?;
         let conditions = vec![Condition { bpm: 120.0, label: None }; shape[0]];
         let mut progress = super::Progress::new(u64::from(self.steps), "sampling");
@@ -54,8 +58,7 @@ impl Sample {
             progress.set(u64::from(done), u64::from(steps));
             ControlFlow::Continue(())
         };
-        let mut latents =
-            generator.sample(noise, shape, self.steps, self.solver.into(), &conditions, &mut step)?;
+        let mut latents = generator.sample(noise, shape, self.steps, self.solver.into(), &conditions, &mut step)?;
         if self.unnormalise {
             generator.unnormalise(&mut latents, shape[2]);
         }
@@ -69,9 +72,15 @@ impl Sample {
 
     fn read_noise(&self) -> anyhow::Result<(Vec<f32>, [usize; 3])> {
         let name = self.noise.display();
-        let bytes = std::fs::read(&self.noise).map_err(|e| anyhow!("cannot read {name}: {e}. Check the path and the permissions"))?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|e| anyhow!("{name} is no safetensors file ({e}). Save the noise as a tensor `noise` [batch, channel, frame] of one"))?;
-        let view = file.tensor("noise").map_err(|_| anyhow!("{name} has no tensor `noise`; it has {:?}", file.names()))?;
+        let bytes = std::fs::read(&self.noise)
+            .map_err(|e| anyhow!("cannot read {name}: {e}. Check the path and the permissions"))?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|e| {
+            anyhow!(
+                "{name} is no safetensors file ({e}). Save the noise as a tensor `noise` [batch, channel, frame] of one"
+            )
+        })?;
+        let view =
+            file.tensor("noise").map_err(|_| anyhow!("{name} has no tensor `noise`; it has {:?}", file.names()))?;
         let &[batch, channels, frames] = view.shape() else {
             bail!("`noise` has shape {:?}; [batch, channel, frame] is needed", view.shape());
         };

@@ -67,5 +67,8 @@ fn spectrogram(audio: &decode::Audio) -> Vec<u8> {
         ((hertz * 1024.0 / audio.sample_rate as f32) as usize).min(bins - 1)
     };
     let grey = |p: f32| (-10.0 * (p / loudest).max(1e-8).log10() / 80.0 * 255.0) as u8;
-    (0..HEIGHT).flat_map(|row| (0..WIDTH).map(move |x| (row, x))).map(|(row, x)| grey(power[x * bins + bin(row)])).collect()
+    (0..HEIGHT)
+        .flat_map(|row| (0..WIDTH).map(move |x| (row, x)))
+        .map(|(row, x)| grey(power[x * bins + bin(row)]))
+        .collect()
 }

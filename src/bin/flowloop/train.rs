@@ -85,7 +85,10 @@ impl Train {
         let net = self.net(set.channels, set.labels.len(), set.codec.is_some());
         net.validate().map_err(anyhow::Error::msg)?;
         let config = TrainingConfig {
-            batch: self.batch, learning_rate: self.learning_rate, seed: self.seed, ..TrainingConfig::default()
+            batch: self.batch,
+            learning_rate: self.learning_rate,
+            seed: self.seed,
+            ..TrainingConfig::default()
         };
         let folder = checkpoint_folder(&self.output);
         let data = set.digest();
@@ -108,7 +111,10 @@ impl Train {
         let inputs: Vec<&Path> = self.latents.iter().map(PathBuf::as_path).collect();
         super::check_output(&self.output, &inputs)?;
         if self.output.exists() && Model::load(&self.output).is_err() {
-            bail!("{} is there already and is no Flowloop model; choose another --output, or remove it", self.output.display());
+            bail!(
+                "{} is there already and is no Flowloop model; choose another --output, or remove it",
+                self.output.display()
+            );
         }
         Ok(())
     }
@@ -144,7 +150,8 @@ impl Train {
         let (training, validation) = dataset::split(&scanned.loops, self.validation, self.seed);
         ensure!(
             !validation.is_empty() || self.validation == 0.0,
-            "there are too few loops ({}) to hold one out; add loops, or learn without validation: --validation 0", training.len()
+            "there are too few loops ({}) to hold one out; add loops, or learn without validation: --validation 0",
+            training.len()
         );
         let mut progress = super::Progress::new(0, "fitting the codec");
         let config = CodecConfig::default();
@@ -152,10 +159,18 @@ impl Train {
             progress.set(done as u64, total as u64);
         })?;
         drop(progress);
-        println!("{} loops to learn from, {} held out, {} labels", set.training.len(), set.validation.len(), set.labels.len());
+        println!(
+            "{} loops to learn from, {} held out, {} labels",
+            set.training.len(),
+            set.validation.len(),
+            set.labels.len()
+        );
         let left_out = scanned.loops.len() - set.training.len() - set.validation.len();
         if left_out > 0 {
-            println!("{left_out} loops left out: this net needs lengths in multiples of {} beats; fewer --widths need less", self.stride() / LATENTS_PER_BEAT);
+            println!(
+                "{left_out} loops left out: this net needs lengths in multiples of {} beats; fewer --widths need less",
+                self.stride() / LATENTS_PER_BEAT
+            );
         }
         Ok(set)
     }
@@ -169,7 +184,14 @@ impl Train {
         scanned.summary().trim_end().to_string() + &skipped.collect::<String>()
     }
 
-    fn train(&self, mut trainer: Trainer, set: &LatentSet, data: &str, folder: &Path, adapter: &Adapter) -> anyhow::Result<()> {
+    fn train(
+        &self,
+        mut trainer: Trainer,
+        set: &LatentSet,
+        data: &str,
+        folder: &Path,
+        adapter: &Adapter,
+    ) -> anyhow::Result<()> {
         let stop = super::interruption()?;
         let held_out = &set.validation[..set.validation.len().min(VALIDATED)];
         if !held_out.is_empty() {
@@ -206,7 +228,11 @@ impl Train {
         }
         drop(progress);
         let how = if trainer.step() < self.steps { "stopped" } else { "done" };
-        println!("{how} at step {}: {} (run the same command to go on; --steps sets how far)", trainer.step(), self.output.display());
+        println!(
+            "{how} at step {}: {} (run the same command to go on; --steps sets how far)",
+            trainer.step(),
+            self.output.display()
+        );
         Ok(())
     }
 
@@ -247,7 +273,9 @@ fn diverged(step: u64, folder: &Path) -> String {
         true => String::new(),
         false => format!(" Its last checkpoint is kept in {};", folder.display()),
     };
-    format!("the loss is no longer a number at step {step}: the training diverged.{kept} Try a smaller --learning-rate with --fresh")
+    format!(
+        "the loss is no longer a number at step {step}: the training diverged.{kept} Try a smaller --learning-rate with --fresh"
+    )
 }
 
 fn checkpoint_folder(output: &Path) -> PathBuf {

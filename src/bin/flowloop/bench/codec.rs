@@ -24,7 +24,8 @@ const CODEC_ROWS: [(usize, usize, usize, usize, usize); 9] = [
 /// Reconstruction of held-out loops at several sizes.
 pub(super) fn table(folder: &std::path::Path) -> anyhow::Result<()> {
     let mut progress = crate::Progress::new(0, "reading");
-    let scanned = dataset::scan(folder, &ScanOptions::default(), &mut |done, total| progress.set(done as u64, total as u64))?;
+    let scanned =
+        dataset::scan(folder, &ScanOptions::default(), &mut |done, total| progress.set(done as u64, total as u64))?;
     drop(progress);
     let (fit, judge) = dataset::split(&scanned.loops, 0.25, 0);
     let clips: Vec<_> = fit.iter().map(|l| &l.clip).collect();
@@ -43,7 +44,11 @@ pub(super) fn table(folder: &std::path::Path) -> anyhow::Result<()> {
             seconds += decoded.seconds();
             all.push(measure::compare(&one.clip, &decoded));
         }
-        println!("{window:>6} {bands:>5} {channels:>8} {frames_per_latent:>6} {phase_iterations:>6} | {} {:>8.3}", row(&all), cost / seconds);
+        println!(
+            "{window:>6} {bands:>5} {channels:>8} {frames_per_latent:>6} {phase_iterations:>6} | {} {:>8.3}",
+            row(&all),
+            cost / seconds
+        );
     }
     let judge: Vec<_> = judge.iter().take(16).map(|l| tiled(&l.clip)).collect();
     let clips: Vec<_> = clips.iter().take(64).map(|c| tiled(c)).collect();
@@ -56,8 +61,10 @@ const COLUMNS: &str = "log-mel dB  onset corr.  >8 kHz dB  width dB  on grid (re
 
 fn row(all: &[measure::Comparison]) -> String {
     let m = measure::mean(all);
-    format!("{:>10.2} {:>12.3} {:>10.1} {:>9.1} {:>7.3} ({:.3}) {:>5.2}",
-        m.log_mel_db, m.onset_correlation, m.high_band_db, m.width_db, m.on_grid_decoded, m.on_grid_original, m.seam)
+    format!(
+        "{:>10.2} {:>12.3} {:>10.1} {:>9.1} {:>7.3} ({:.3}) {:>5.2}",
+        m.log_mel_db, m.onset_correlation, m.high_band_db, m.width_db, m.on_grid_decoded, m.on_grid_original, m.seam
+    )
 }
 
 /// The loop again and again, 32 beats or more.
@@ -89,7 +96,9 @@ fn framing_rows(name: &str, fit: &[Clip], judge: &[Clip], more: [i32; 2]) -> any
     let row_of = |l: &Latents, channel: usize| l.values[channel * l.frames..(channel + 1) * l.frames].to_vec();
     let power = |channel| latents.iter().flat_map(|l| row_of(l, channel)).map(|v| v * v).sum::<f32>();
     let std: Vec<f32> = (0..codec.config().channels).map(|c| (power(c) / frames as f32).sqrt()).collect();
-    for (damage, noise, averaged) in [("none", 0.0, 1), ("noise 0.3", 0.3, 1), ("noise 0.6", 0.6, 1), ("pairs averaged", 0.0, 2)] {
+    for (damage, noise, averaged) in
+        [("none", 0.0, 1), ("noise 0.3", 0.3, 1), ("noise 0.6", 0.6, 1), ("pairs averaged", 0.0, 2)]
+    {
         let mut all = Vec::new();
         for (i, (clip, framed)) in judge.iter().zip(&framed).enumerate() {
             let mut damaged = latents[i].clone();

@@ -55,7 +55,8 @@ impl Bench {
             frames_per_beat: None,
             labels: 0,
         };
-        let one = |i| LatentLoop { frames, values: Philox::new(0, i).normals(channels * frames), bpm: 120.0, label: None };
+        let one =
+            |i| LatentLoop { frames, values: Philox::new(0, i).normals(channels * frames), bpm: 120.0, label: None };
         let set = LatentSet {
             channels,
             training: (0..64).map(one).collect(),
