@@ -7,6 +7,7 @@ mod control;
 mod theme;
 mod waveform;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -35,6 +36,8 @@ pub struct App {
     /// Place of the newest note in the loop (bits of an f32), negative when silent.
     playhead: Arc<AtomicU32>,
     waveform: Waveform,
+    /// The companion program, looked for when the window opens.
+    companion: Option<PathBuf>,
     host: Option<GuiContext>,
 }
 
@@ -47,7 +50,7 @@ pub fn create(params: Arc<FlowloopParams>, status: ReadStatus, playhead: Arc<Ato
         ..ResizeHint::NON_RESIZABLE
     };
     let settings = EguiNiceSettings::new().with_tile("Flowloop").with_resize_hint(hint);
-    let app = App { params, status, playhead, waveform: Waveform::default(), host: None };
+    let app = App { params, status, playhead, waveform: Waveform::default(), companion: None, host: None };
     create_egui_editor(EguiEditorState::from_size(SIZE, 1.0), RepaintNotifier::new(), settings, app)
 }
 
@@ -59,6 +62,7 @@ impl NiceEguiApp for App {
         _frame: &mut nice_plug_egui::Frame,
     ) -> Result<(), HandlerError> {
         theme::apply(&context);
+        self.companion = companion::find();
         self.host = Some(host);
         Ok(())
     }
@@ -75,7 +79,7 @@ impl NiceEguiApp for App {
             ui.add_space(12.0);
             self.controls(ui);
             ui.add_space(8.0);
-            footer(ui, &status);
+            footer(ui, &status, self.companion.as_deref());
         });
         // Playhead and progress move by themselves.
         ui.ctx().request_repaint_after(std::time::Duration::from_millis(33));
@@ -120,7 +124,7 @@ fn header(ui: &mut Ui, status: &Status) {
 }
 
 /// One line that says what the engine is doing, and one about the device and the companion.
-fn footer(ui: &mut Ui, status: &Status) {
+fn footer(ui: &mut Ui, status: &Status, companion: Option<&Path>) {
     match &status.activity {
         Activity::Idle => dim(ui, "Waiting for the host to start its audio"),
         Activity::Loading => dim(ui, "Loading the model"),
@@ -140,7 +144,7 @@ fn footer(ui: &mut Ui, status: &Status) {
             ui.label(RichText::new(message).color(ERROR));
         }
     }
-    ui.with_layout(Layout::bottom_up(Align::Min), |ui| match companion::find() {
+    ui.with_layout(Layout::bottom_up(Align::Min), |ui| match companion {
         Some(path) => {
             let command = format!("{} train YOUR_LOOPS -o my.flow", path.display());
             let label = ui.add(
