@@ -23,6 +23,7 @@ fn clip(seed: u64) -> Arc<Clip> {
         beats: 8,
         bpm: 120.0,
         provenance: None,
+        hits: Vec::new(),
     })
 }
 

@@ -29,6 +29,8 @@ pub struct Clip {
     pub bpm: f64,
     /// None for recorded audio.
     pub provenance: Option<Provenance>,
+    /// Places of the hits in samples, ascending; empty where nobody has looked for them.
+    pub hits: Vec<u32>,
 }
 
 impl Clip {

@@ -62,6 +62,49 @@ pub fn onsets(clip: &Clip) -> Vec<f32> {
     (0..frames).map(rise).collect()
 }
 
+/// Places of a clip's hits in samples, ascending: the peaks of the onset envelope that stand out of
+/// their surroundings and are no nearer to each other than a 32nd note, each moved to the quietest
+/// moment just before its rise so that a slice starts clean.
+pub fn hits(clip: &Clip) -> Vec<u32> {
+    let envelope = onsets(clip);
+    let frames = envelope.len();
+    if frames < 8 || clip.is_empty() {
+        return Vec::new();
+    }
+    let highest = envelope.iter().copied().fold(0f32, f32::max);
+    let frame = clip.len() as f64 / frames as f64;
+    let apart = (7.5 / clip.bpm * f64::from(clip.sample_rate) / frame).max(3.0) as usize;
+    let around = |k: usize, reach: usize| (0..=2 * reach).map(move |i| (k + frames + i - reach) % frames);
+    let stands_out = |k: usize| {
+        let mean = around(k, 2 * apart).map(|i| envelope[i]).sum::<f32>() / (4 * apart + 1) as f32;
+        envelope[k] > 0.12 * highest && envelope[k] > 1.5 * mean
+    };
+    let mut peaks: Vec<usize> = (0..frames).filter(|k| stands_out(*k)).collect();
+    peaks.sort_by(|a, b| envelope[*b].total_cmp(&envelope[*a]));
+    let mut kept: Vec<usize> = Vec::new();
+    for peak in peaks {
+        let distance = |other: &usize| peak.abs_diff(*other).min(frames - peak.abs_diff(*other));
+        if kept.iter().all(|k| distance(k) >= apart) {
+            kept.push(peak);
+        }
+    }
+    let mut hits: Vec<u32> = kept.into_iter().map(|k| start_of_hit(clip, (k as f64 * frame) as usize)).collect();
+    hits.sort_unstable();
+    hits.dedup();
+    hits
+}
+
+/// The quietest of the 1 ms stretches in the 12 ms up to a rise.
+fn start_of_hit(clip: &Clip, rise: usize) -> u32 {
+    let (length, stretch) = (clip.len(), (clip.sample_rate / 1000).max(1) as usize);
+    let energy = |start: usize| -> f32 {
+        let at = |i: usize| (start + i) % length;
+        (0..stretch).map(|i| clip.samples[0][at(i)].powi(2) + clip.samples[1][at(i)].powi(2)).sum()
+    };
+    let starts = (0..12).map(|i| (rise + length - (i + 1) * stretch % length) % length);
+    starts.min_by(|a, b| energy(*a).total_cmp(&energy(*b))).unwrap_or(rise) as u32
+}
+
 /// Share of onset energy (squared envelope above its mean) within 20 ms of the 16th grid.
 pub fn on_grid(clip: &Clip) -> f64 {
     let envelope = onsets(clip);
@@ -154,5 +197,39 @@ pub fn mean(all: &[Comparison]) -> Comparison {
         on_grid_original: of(|c| c.on_grid_original),
         on_grid_decoded: of(|c| c.on_grid_decoded),
         seam: of(|c| c.seam),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Philox;
+
+    #[test]
+    fn hits_are_found_where_they_are_and_nowhere_else() {
+        let length = Clip::length(4, 120.0, 44_100);
+        let noise = Philox::new(1, 0).normals(length);
+        let expected = [0usize, 22_050, 33_075, 44_100, 66_150, 77_175];
+        let mut wave = vec![0f32; length];
+        for start in expected {
+            for i in 0..8000 {
+                wave[start + i] += 0.3 * noise[start + i] * (-(i as f32) / 1500.0).exp();
+            }
+        }
+        let clip = Clip {
+            samples: [wave.clone(), wave],
+            sample_rate: 44_100,
+            beats: 4,
+            bpm: 120.0,
+            provenance: None,
+            hits: Vec::new(),
+        };
+        let found = hits(&clip);
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for start in expected {
+            let away = |h: &u32| (i64::from(*h) - start as i64).rem_euclid(length as i64);
+            let nearest = found.iter().map(|h| away(h).min(length as i64 - away(h))).min().unwrap();
+            assert!(nearest < 600, "hit at {start}: {found:?}");
+        }
     }
 }

@@ -99,6 +99,7 @@ mod tests {
             beats: 4,
             bpm: 123.4,
             provenance: None,
+            hits: Vec::new(),
         }
     }
 

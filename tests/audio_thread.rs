@@ -63,6 +63,7 @@ impl Generate for Quick {
             beats: 8,
             bpm: request.bpm(),
             provenance: None,
+            hits: Vec::new(),
         })
     }
     fn device(&self) -> String {

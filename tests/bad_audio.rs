@@ -251,7 +251,7 @@ fn what_is_written_is_read_back() {
             let mean = channel.iter().sum::<f32>() / len as f32;
             channel.iter().map(|s| s - mean).collect() // An offset would be removed.
         });
-        let clip = Clip { samples, sample_rate: 44_100, beats, bpm, provenance: None };
+        let clip = Clip { samples, sample_rate: 44_100, beats, bpm, provenance: None, hits: Vec::new() };
         // The name lies; the chunk is believed.
         let name = format!("House/{i}_99bpm.wav");
         wav::write(&folder.path().join(&name), &clip).unwrap();

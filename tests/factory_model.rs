@@ -40,7 +40,13 @@ fn four_seeds_are_four_drum_loops_on_the_grid_without_a_seam() {
 fn measures_tell_noise_from_drums() {
     let noise = flowloop::random::Philox::new(1, 0).normals(2 * Clip::length(8, 124.0, 44_100));
     let (left, right) = noise.split_at(noise.len() / 2);
-    let clip =
-        Clip { samples: [left.to_vec(), right.to_vec()], sample_rate: 44_100, beats: 8, bpm: 124.0, provenance: None };
+    let clip = Clip {
+        samples: [left.to_vec(), right.to_vec()],
+        sample_rate: 44_100,
+        beats: 8,
+        bpm: 124.0,
+        provenance: None,
+        hits: Vec::new(),
+    };
     assert!(measure::on_grid(&clip) < 0.6, "{}", measure::on_grid(&clip));
 }

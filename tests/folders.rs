@@ -27,7 +27,7 @@ fn folders_with_nothing_to_learn_from_say_what_to_do() {
     fails(&train(&loops, &output, &[]), &["holds no files", "put loops"]);
     for i in 0..3 {
         let samples = [vec![0.0; 88_200], vec![0.0; 88_200]];
-        let silence = Clip { samples, sample_rate: 44_100, beats: 4, bpm: 120.0, provenance: None };
+        let silence = Clip { samples, sample_rate: 44_100, beats: 4, bpm: 120.0, provenance: None, hits: Vec::new() };
         flowloop::wav::write(&loops.join(format!("silence{i}_120bpm.wav")), &silence).unwrap();
     }
     // A line more for each kind of file that was left out.

@@ -240,7 +240,14 @@ impl Codec {
         let (mid, side) = rayon::join(|| decode(0), || decode(1));
         let left = mid.iter().zip(&side).map(|(m, s)| m + s).collect();
         let right = mid.iter().zip(&side).map(|(m, s)| m - s).collect();
-        Ok(Clip { samples: [left, right], sample_rate: SAMPLE_RATE, beats: beats as u32, bpm, provenance: None })
+        Ok(Clip {
+            samples: [left, right],
+            sample_rate: SAMPLE_RATE,
+            beats: beats as u32,
+            bpm,
+            provenance: None,
+            hits: Vec::new(),
+        })
     }
 
     /// Log-mel patches `[frame][spectrum][mid, side][band]` of a loop, in decibels.
@@ -341,7 +348,7 @@ mod tests {
         let left = a.iter().enumerate().map(|(i, v)| v * shape(i)).collect();
         let right = a.iter().zip(&b).enumerate().map(|(i, (x, y))| (0.6 * x + 0.4 * y) * shape(i)).collect();
         let bpm = f64::from(SAMPLE_RATE) * 60.0 / 20_480.0;
-        Clip { samples: [left, right], sample_rate: SAMPLE_RATE, beats: 4, bpm, provenance: None }
+        Clip { samples: [left, right], sample_rate: SAMPLE_RATE, beats: 4, bpm, provenance: None, hits: Vec::new() }
     }
 
     fn codec() -> (Codec, Vec<Clip>) {

@@ -233,7 +233,7 @@ fn piece(samples: &[Vec<f32>; 2], from: u32, beats: u32, bpm: f64) -> Clip {
 }
 
 fn clip(samples: [Vec<f32>; 2], beats: u32, bpm: f64) -> Clip {
-    Clip { samples, sample_rate: SAMPLE_RATE, beats, bpm, provenance: None }
+    Clip { samples, sample_rate: SAMPLE_RATE, beats, bpm, provenance: None, hits: Vec::new() }
 }
 
 #[cfg(test)]

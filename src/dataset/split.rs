@@ -54,7 +54,14 @@ mod tests {
         let one = |i: u8| Loop {
             path: i.to_string().into(),
             label: None,
-            clip: Clip { samples: Default::default(), sample_rate: 44_100, beats: 4, bpm: 120.0, provenance: None },
+            clip: Clip {
+                samples: Default::default(),
+                sample_rate: 44_100,
+                beats: 4,
+                bpm: 120.0,
+                provenance: None,
+                hits: Vec::new(),
+            },
             part: None,
             tempo_source: TempoSource::Acid,
             notes: Vec::new(),

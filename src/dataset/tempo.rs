@@ -125,6 +125,7 @@ pub fn estimate(samples: &[Vec<f32>; 2], sample_rate: u32, most: u32) -> Option<
         beats: 1,
         bpm: 120.0, // Neither is looked at by the envelope.
         provenance: None,
+        hits: Vec::new(),
     };
     let correlation = self_correlation(&measure::onsets(&clip));
     let weighed = (FEWEST..=most).filter_map(|beats| {

@@ -32,6 +32,7 @@ impl Generate for Slow {
             beats: request.beats,
             bpm: request.bpm(),
             provenance: None,
+            hits: Vec::new(),
         })
     }
 
@@ -150,8 +151,14 @@ fn restored_clip_answers_its_request_without_a_model() {
     let engine = Engine::start(Box::new(|_| Err("there is no model".into())));
     let (session, mut line) = engine.open();
     let samples = vec![0.25; 64];
-    let clip =
-        Clip { samples: [samples.clone(), samples], sample_rate: 44_100, beats: 8, bpm: 120.0, provenance: None };
+    let clip = Clip {
+        samples: [samples.clone(), samples],
+        sample_rate: 44_100,
+        beats: 8,
+        bpm: 120.0,
+        provenance: None,
+        hits: Vec::new(),
+    };
     session.restore(of(5), Arc::new(clip.clone()));
     assert_eq!(wait(&mut line, of(5)).clip.as_deref(), Some(&clip), "at once");
     for (seed, expected) in [(6, None), (5, Some(&clip))] {

@@ -210,7 +210,7 @@ fn sweep(samples: &mut [Vec<f32>; 2], dice: &mut Dice) {
 }
 
 fn finish(samples: [Vec<f32>; 2], beats: u32, bpm: f64) -> Clip {
-    let mut clip = Clip { samples, sample_rate: SAMPLE_RATE, beats, bpm, provenance: None };
+    let mut clip = Clip { samples, sample_rate: SAMPLE_RATE, beats, bpm, provenance: None, hits: Vec::new() };
     let scale = PEAK / clip.peak().max(1e-6);
     clip.samples.iter_mut().flatten().for_each(|s| *s *= scale);
     clip

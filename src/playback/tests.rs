@@ -5,7 +5,14 @@ use super::*;
 /// `cycles` of a sine in a loop of `length` samples at 44.1 kHz.
 fn sine(cycles: f64, length: usize) -> Arc<Clip> {
     let wave: Vec<f32> = (0..length).map(|i| (TAU * cycles * i as f64 / length as f64).sin() as f32).collect();
-    Arc::new(Clip { samples: [wave.clone(), wave], sample_rate: 44_100, beats: 2, bpm: 120.0, provenance: None })
+    Arc::new(Clip {
+        samples: [wave.clone(), wave],
+        sample_rate: 44_100,
+        beats: 2,
+        bpm: 120.0,
+        provenance: None,
+        hits: Vec::new(),
+    })
 }
 
 fn render(player: &mut Player, samples: usize, block: usize) -> Vec<f32> {

@@ -52,7 +52,14 @@ impl SavedClip {
         let request = self.request.filter(|_| self.version == VERSION)?;
         let (samples, sample_rate) = unpack(&BASE64.decode(&self.audio).ok()?)?;
         let sound = self.beats >= 1 && self.bpm.is_finite() && self.bpm > 0.0;
-        let clip = Clip { samples, sample_rate, beats: self.beats, bpm: self.bpm, provenance: self.provenance.clone() };
+        let clip = Clip {
+            samples,
+            sample_rate,
+            beats: self.beats,
+            bpm: self.bpm,
+            provenance: self.provenance.clone(),
+            hits: Vec::new(),
+        };
         sound.then_some((request, clip))
     }
 }
@@ -114,7 +121,14 @@ mod tests {
             (0..50_000).map(|i| ((i as f32 * step).sin() * 0.9 * FULL).round() / FULL).collect()
         };
         let provenance = Some(Provenance { model: "ab".into(), seed: 3, steps: 8 });
-        Clip { samples: [wave(0.031), wave(0.047)], sample_rate: 44_100, beats: 2, bpm: 105.84, provenance }
+        Clip {
+            samples: [wave(0.031), wave(0.047)],
+            sample_rate: 44_100,
+            beats: 2,
+            bpm: 105.84,
+            provenance,
+            hits: Vec::new(),
+        }
     }
 
     #[test]

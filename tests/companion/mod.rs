@@ -97,7 +97,7 @@ pub fn drums(seed: u64, beats: u32, bpm: f64) -> Clip {
         gain * (-since * 18.0).exp() * (0.6 * tone + 0.3 * noise[i] * pan).clamp(-1.0, 1.0)
     };
     let side = |pan| (0..len).map(|i| at(i, pan)).collect();
-    Clip { samples: [side(1.0), side(0.8)], sample_rate: SAMPLE_RATE, beats, bpm, provenance: None }
+    Clip { samples: [side(1.0), side(0.8)], sample_rate: SAMPLE_RATE, beats, bpm, provenance: None, hits: Vec::new() }
 }
 
 /// `count` loops of one bar in the sub-folders `kicks` and `snares`.
