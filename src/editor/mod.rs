@@ -4,6 +4,7 @@
 //! playhead, and edits go to the host as begin, set, end. Runs on the host's GUI thread.
 
 mod control;
+mod models;
 mod theme;
 mod waveform;
 
@@ -18,31 +19,34 @@ use nice_plug::prelude::ResizeHint;
 use nice_plug_egui::baseview::HandlerError;
 use nice_plug_egui::{EguiEditor, EguiEditorState, EguiNiceSettings, NiceEguiApp, RepaintNotifier, create_egui_editor};
 
-use crate::engine::{Activity, Status};
+use crate::engine::{Activity, Session, Status};
 use crate::plugin::{FlowloopParams, companion};
+use models::Models;
 use theme::{ACCENT, BACKGROUND, DIM, ERROR, SMALL, TITLE};
 use waveform::Waveform;
 
 /// First size of the window, in logical pixels.
-const SIZE: LogicalSize<f32> = LogicalSize::new(860.0, 380.0);
-
-/// Reads the engine's status.
-pub type ReadStatus = Box<dyn Fn() -> Status + Send>;
+const SIZE: LogicalSize<f32> = LogicalSize::new(960.0, 640.0);
+/// Length of a slider in the rows, in points.
+const ROW: f32 = 90.0;
+/// Height of what is below the waveform, in points.
+const BELOW: f32 = 340.0;
 
 /// The window's contents.
 pub struct App {
     params: Arc<FlowloopParams>,
-    status: ReadStatus,
+    session: Arc<Session>,
     /// Place of the newest note in the loop (bits of an f32), negative when silent.
     playhead: Arc<AtomicU32>,
     waveform: Waveform,
+    models: Models,
     /// The companion program, looked for when the window opens.
     companion: Option<PathBuf>,
     host: Option<GuiContext>,
 }
 
 /// The plugin's editor.
-pub fn create(params: Arc<FlowloopParams>, status: ReadStatus, playhead: Arc<AtomicU32>) -> Option<EguiEditor<App>> {
+pub fn create(params: Arc<FlowloopParams>, session: Arc<Session>, playhead: Arc<AtomicU32>) -> Option<EguiEditor<App>> {
     let hint = ResizeHint {
         can_resize: true,
         can_resize_horizontally: true,
@@ -50,7 +54,15 @@ pub fn create(params: Arc<FlowloopParams>, status: ReadStatus, playhead: Arc<Ato
         ..ResizeHint::NON_RESIZABLE
     };
     let settings = EguiNiceSettings::new().with_tile("Flowloop").with_resize_hint(hint);
-    let app = App { params, status, playhead, waveform: Waveform::default(), companion: None, host: None };
+    let app = App {
+        params,
+        session,
+        playhead,
+        waveform: Waveform::default(),
+        models: Models::default(),
+        companion: None,
+        host: None,
+    };
     create_egui_editor(EguiEditorState::from_size(SIZE, 1.0), RepaintNotifier::new(), settings, app)
 }
 
@@ -68,12 +80,13 @@ impl NiceEguiApp for App {
     }
 
     fn ui(&mut self, ui: &mut Ui, _frame: &mut nice_plug_egui::Frame) {
-        let status = (self.status)();
+        let status = self.session.status();
         Frame::new().fill(BACKGROUND).inner_margin(16.0).show(ui, |ui| {
             ui.set_min_size(ui.available_size());
             header(ui, &status);
+            self.models.show(ui, &status, &self.session);
             ui.add_space(8.0);
-            let height = (ui.available_height() - 112.0).max(60.0);
+            let height = (ui.available_height() - BELOW).max(60.0);
             let position = f32::from_bits(self.playhead.load(Ordering::Relaxed));
             self.waveform.show(ui, height, status.clip.as_ref(), (position >= 0.0).then_some(position));
             ui.add_space(12.0);
@@ -93,15 +106,50 @@ impl NiceEguiApp for App {
 impl App {
     fn controls(&self, ui: &mut Ui) {
         let Some(host) = &self.host else { return };
-        let setter = host.param_setter();
+        let setter = &host.param_setter();
+        let (make, play) = (&self.params.generate, &self.params.play);
+        let (voice, output) = (&self.params.voice, &self.params.output);
         ui.horizontal(|ui| {
-            control::seed(ui, &self.params.seed, &setter);
+            control::seed(ui, &make.seed, setter);
             ui.add_space(24.0);
-            control::steps(ui, &self.params.steps, &setter);
+            control::slider(ui, &make.steps, setter, 140.0, "Solver steps: more are finer and slower");
             ui.add_space(24.0);
-            control::choice(ui, "STYLE", &self.params.style, &setter);
-            control::choice(ui, "LENGTH", &self.params.bars, &setter);
-            control::choice(ui, "PLAY", &self.params.mode, &setter);
+            control::choice(ui, "STYLE", &make.style, setter);
+            control::choice(ui, "LENGTH", &make.bars, setter);
+            control::choice(ui, "PLAY", &play.mode, setter);
+            control::choice(ui, "SWAP", &play.swap, setter);
+        });
+        ui.add_space(8.0);
+        ui.horizontal(|ui| {
+            control::slider(ui, &make.morph, setter, ROW, "From this seed towards the next");
+            control::slider(ui, &make.guidance, setter, ROW, "How strictly the style is kept; 1 is as learnt");
+            control::slider(ui, &make.variation, setter, ROW, "How far a take goes from the seed's loop");
+            control::slider(ui, &make.take, setter, ROW, "Which variation");
+            control::choice(ui, "SOLVER", &make.solver, setter);
+            control::switch(ui, &make.auto, setter, "Follow each change at once");
+            control::trigger(ui, &make.trigger, setter, "Make what the controls ask for");
+        });
+        ui.add_space(8.0);
+        ui.horizontal(|ui| {
+            control::slider(ui, &play.start, setter, ROW, "Where the loop starts, in 16th notes");
+            control::slider(ui, &play.length, setter, ROW, "How much of it loops, in 16th notes");
+            control::slider(ui, &voice.attack, setter, ROW, "Fade-in of a note");
+            control::slider(ui, &voice.decay, setter, ROW, "From full level to the sustain");
+            control::slider(ui, &voice.sustain, setter, ROW, "Level of a held note");
+        });
+        ui.add_space(8.0);
+        ui.horizontal(|ui| {
+            control::slider(ui, &voice.release, setter, ROW, "Fade-out of a note");
+            control::slider(ui, &output.gain, setter, ROW, "Level");
+            control::slider(ui, &output.pan, setter, ROW, "Left and right");
+            control::slider(ui, &output.low_cut, setter, ROW, "Takes away what is below");
+            control::slider(ui, &output.high_cut, setter, ROW, "Takes away what is above");
+        });
+        ui.add_space(8.0);
+        ui.horizontal(|ui| {
+            control::switch(ui, &play.reverse, setter, "Backwards");
+            control::choice(ui, "SLICES", &play.slices, setter);
+            control::slider(ui, &voice.bend_range, setter, ROW, "Semitones at the pitch wheel's ends");
         });
     }
 }

@@ -1,5 +1,6 @@
-//! The clip in a project's state: a project sounds the same when it is opened again, at once, on a
-//! machine without the model or the GPU.
+//! What a project's state keeps beside the parameters: the clip, so that a project sounds the same when
+//! it is opened again, at once, on a machine without the model or the GPU; which model made it; and
+//! what was heard before.
 //!
 //! nice-plug keeps states as JSON, so the clip is FLAC in base64. Generated clips are rounded to 24
 //! bits, which FLAC holds without loss: saving, loading and saving again gives the same bytes. Runs on
@@ -16,7 +17,7 @@ use nice_plug::params::persist::PersistentField;
 use serde::{Deserialize, Serialize};
 
 use crate::clip::{Clip, Provenance};
-use crate::engine::{Request, Session};
+use crate::engine::{Request, SavedModel, Session};
 
 /// Layout of what is saved; a newer one is left alone.
 const VERSION: u32 = 1;
@@ -98,7 +99,7 @@ pub struct Memory(pub Arc<Session>);
 impl<'a> PersistentField<'a, SavedClip> for Memory {
     fn set(&self, saved: SavedClip) {
         if let Some((request, clip)) = saved.open() {
-            self.0.restore(request, Arc::new(clip));
+            self.0.restore(request, clip);
         }
     }
 
@@ -109,6 +110,38 @@ impl<'a> PersistentField<'a, SavedClip> for Memory {
         let status = self.0.status();
         let saved = status.request.zip(status.clip).and_then(|(request, clip)| SavedClip::of(request, &clip));
         f(&saved.unwrap_or_default())
+    }
+}
+
+/// The session's model, as a persistent field.
+pub struct ModelMemory(pub Arc<Session>);
+
+impl<'a> PersistentField<'a, SavedModel> for ModelMemory {
+    fn set(&self, saved: SavedModel) {
+        self.0.restore_model(saved);
+    }
+
+    fn map<F, R>(&self, f: F) -> R
+    where
+        F: Fn(&SavedModel) -> R,
+    {
+        f(&self.0.saved_model())
+    }
+}
+
+/// What was heard before, as a persistent field.
+pub struct Past(pub Arc<Session>);
+
+impl<'a> PersistentField<'a, Vec<Request>> for Past {
+    fn set(&self, history: Vec<Request>) {
+        self.0.restore_history(history);
+    }
+
+    fn map<F, R>(&self, f: F) -> R
+    where
+        F: Fn(&Vec<Request>) -> R,
+    {
+        f(&self.0.status().history)
     }
 }
 

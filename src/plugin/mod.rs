@@ -7,10 +7,13 @@
 //! offline and a note sounds, it waits for the clip that the automation asks for at that sample, so a
 //! bounce is the same every time; when that clip fails, the bounce goes on with the last one.
 
+pub mod choices;
 pub mod companion;
 mod memory;
+mod notes;
 mod params;
 mod vst3;
+mod wish;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -21,12 +24,11 @@ use nice_plug::prelude::*;
 use nice_plug_egui::EguiEditor;
 
 use crate::editor::{self, App};
-use crate::engine::{Engine, Line, Request, Session};
-use crate::playback::{Player, Transport};
-pub use params::{Bars, FlowloopParams, MAX_SEED, MAX_STEPS, MAX_STYLE, Mode};
+use crate::engine::{Engine, Line, Session};
+use crate::playback::{self, Player, Settings, Transport};
+pub use params::{FlowloopParams, MAX_SEED, MAX_STEPS, MAX_STYLE, MAX_TAKE};
+use wish::Wish;
 
-/// Tempo of hosts that name none.
-const DEFAULT_BPM: f64 = 120.0;
 /// An offline render gives up on a clip after this long: a slow CPU makes one in a few seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two looks for the clip in an offline render.
@@ -38,9 +40,7 @@ pub struct Flowloop {
     session: Arc<Session>,
     line: Line,
     player: Player,
-    /// What was asked for last, and whether the engine answered.
-    wanted: Option<Request>,
-    answered: bool,
+    wish: Wish,
     /// The host said at activation that it renders offline.
     offline: bool,
     /// Place of the newest note in the loop, for the editor; bits of an f32, negative when silent.
@@ -56,8 +56,7 @@ impl Default for Flowloop {
             session,
             line,
             player: Player::new(44_100.0),
-            wanted: None,
-            answered: false,
+            wish: Wish::default(),
             offline: false,
             playhead: Arc::new(AtomicU32::new((-1f32).to_bits())),
         }
@@ -65,23 +64,6 @@ impl Default for Flowloop {
 }
 
 impl Flowloop {
-    /// Asks for what the parameters, the tempo and the time signature say, when it changed.
-    fn ask(&mut self, host: &nice_plug::prelude::Transport) {
-        let bpm = host.tempo.filter(|t| t.is_finite() && *t > 0.0).unwrap_or(DEFAULT_BPM);
-        let signature = host.time_sig_numerator.zip(host.time_sig_denominator).filter(|(n, d)| *n > 0 && *d > 0);
-        let bar = signature.map_or(4.0, |(n, d)| f64::from(n) * 4.0 / f64::from(d));
-        // A clip is whole quarter notes; a bar of 7/8 is rounded with its neighbours.
-        let beats = (f64::from(self.params.bars.value().count()) * bar).round().clamp(1.0, 256.0) as u32;
-        let params = &self.params;
-        let (seed, steps, style) =
-            (params.seed.value() as u64, params.steps.value() as u32, params.style.value() as u16);
-        let request = Request::new(seed, steps, style, beats, bpm);
-        if self.wanted != Some(request) && self.line.request(request) {
-            self.wanted = Some(request);
-            self.answered = false;
-        }
-    }
-
     /// Takes what the engine has finished, gives back what is no longer played.
     fn exchange(&mut self) {
         while self.line.spent.slots() > 0
@@ -94,10 +76,9 @@ impl Flowloop {
             && self.player.takes_clip()
             && let Some(delivery) = self.line.receive()
         {
-            let newest = self.wanted == Some(delivery.request);
-            self.answered |= newest;
+            let taken = self.wish.takes(&delivery);
             match delivery.clip {
-                Some(clip) if newest => self.player.swap(clip),
+                Some(clip) if taken => self.player.swap(clip),
                 Some(stale) => drop_later(&mut self.line, stale),
                 None => {}
             }
@@ -108,56 +89,64 @@ impl Flowloop {
     fn wait(&mut self) {
         let start = Instant::now();
         self.exchange();
-        while !self.answered && start.elapsed() < PATIENCE {
+        while self.wish.is_open() && start.elapsed() < PATIENCE {
             std::thread::sleep(LOOK);
             self.exchange();
         }
     }
 
-    /// The transport to play in time with: in Sync mode, while the host plays.
-    fn in_time(&self, host: &nice_plug::prelude::Transport) -> Option<Transport> {
-        if self.params.mode.value() != Mode::Sync || !host.playing {
-            return None;
+    /// How the parameters say that the clip is played.
+    fn settings(&self, host: &nice_plug::prelude::Transport) -> Settings {
+        let (play, voice, output) = (&self.params.play, &self.params.voice, &self.params.output);
+        Settings {
+            mode: play.mode.value().into(),
+            swap: play.swap.value().into(),
+            bar: wish::bar(host),
+            start: play.start.value(),
+            length: play.length.value(),
+            reverse: play.reverse.value(),
+            slicing: play.slices.value().into(),
+            attack: voice.attack.value(),
+            decay: voice.decay.value(),
+            sustain: voice.sustain.value(),
+            release: voice.release.value(),
+            bend: voice.bend.value() * voice.bend_range.value() as f32,
+            gain: output.linear_gain(),
+            pan: output.pan.value(),
+            low_cut: output.low_corner(),
+            high_cut: output.high_corner(),
         }
-        let bpm = host.tempo.filter(|t| t.is_finite() && *t > 0.0).unwrap_or(DEFAULT_BPM);
-        Some(Transport { beats: host.pos_beats().filter(|b| b.is_finite())?, bpm, cycle: host.loop_range_beats() })
     }
 
-    /// Renders between the notes of the block.
-    fn render_notes(
-        &mut self,
-        context: &mut impl ProcessContext<Self>,
-        offline: bool,
-        left: &mut [f32],
-        right: &mut [f32],
-    ) {
+    /// Renders between the notes of the block, which is offline or not.
+    fn render(&mut self, context: &mut impl ProcessContext<Self>, offline: bool, left: &mut [f32], right: &mut [f32]) {
+        let settings = self.settings(context.transport());
+        let start = in_time(context.transport());
+        let rate = f64::from(context.transport().sample_rate);
         let (mut at, end) = (0, left.len());
         loop {
             let event = context.next_event();
             let until = event.as_ref().map_or(end, |e| (e.timing() as usize).clamp(at, end));
-            self.player.render(None, &mut left[at..until], &mut right[at..until]);
+            let transport = start.map(|t| t.after(at, rate));
+            self.player.render(&settings, transport.as_ref(), &mut left[at..until], &mut right[at..until]);
+            while let Some(note) = self.player.ended() {
+                context.send_event(notes::ended(note, until.saturating_sub(1) as u32));
+            }
             at = until;
-            match event {
-                Some(event) => self.handle(&event, offline),
-                None => break,
+            let Some(event) = event else { break };
+            // A bounce sounds from its first note.
+            if offline && matches!(event, NoteEvent::NoteOn { .. }) && settings.mode != playback::Mode::Sync {
+                self.wait();
             }
+            notes::play(&mut self.player, &event);
         }
     }
+}
 
-    fn handle<S>(&mut self, event: &NoteEvent<S>, offline: bool) {
-        match *event {
-            NoteEvent::NoteOn { channel, key, velocity, .. } => {
-                if offline {
-                    self.wait();
-                }
-                self.player.note_on(key.number_or_middle_c(), channel.number(), velocity);
-            }
-            NoteEvent::NoteOff { channel, key, .. } | NoteEvent::Choke { channel, key, .. } => {
-                self.player.note_off(key.number(), channel.number());
-            }
-            _ => {}
-        }
-    }
+/// The transport to play in time with, while the host plays.
+fn in_time(host: &nice_plug::prelude::Transport) -> Option<Transport> {
+    let beats = host.pos_beats().filter(|b| b.is_finite() && host.playing)?;
+    Some(Transport { beats, bpm: wish::bpm(host), cycle: host.loop_range_beats() })
 }
 
 /// Sends a clip back to the engine, which frees it. The caller knows that a slot is free.
@@ -188,7 +177,7 @@ impl Plugin for Flowloop {
     }
 
     fn editor(&mut self, _executor: AsyncExecutor<Self>) -> Option<Self::Editor> {
-        editor::create(self.params.clone(), Box::new(self.session.watch()), self.playhead.clone())
+        editor::create(self.params.clone(), self.session.clone(), self.playhead.clone())
     }
 
     fn activate(
@@ -212,24 +201,17 @@ impl Plugin for Flowloop {
         _aux: &mut AuxiliaryBuffers,
         context: &mut impl ProcessContext<Self>,
     ) -> ProcessStatus {
-        self.ask(context.transport());
-        let transport = self.in_time(context.transport());
+        self.wish.update(&self.params, context.transport(), &mut self.line);
         let offline = self.offline || vst3::offline();
-        match offline && (self.player.sounding() || transport.is_some()) {
+        let plays = self.params.play.mode.value() == choices::Mode::Sync && in_time(context.transport()).is_some();
+        match offline && (self.player.sounding() || plays) {
             true => self.wait(),
             false => self.exchange(),
         }
         let [left, right] = buffer.as_slice() else { return ProcessStatus::Error("two output channels are needed") };
         left.fill(0.0);
         right.fill(0.0);
-        match self.params.mode.value() {
-            Mode::Sync => {
-                while context.next_event().is_some() {}
-                self.player.note_off(None, None);
-                self.player.render(transport.as_ref(), left, right);
-            }
-            Mode::Trigger => self.render_notes(context, offline, left, right),
-        }
+        self.render(context, offline, left, right);
         let playhead = self.player.position().unwrap_or(-1.0);
         self.playhead.store(playhead.to_bits(), Ordering::Relaxed);
         ProcessStatus::KeepAlive

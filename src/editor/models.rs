@@ -1,0 +1,62 @@
+//! Which model plays: the built-in one, those in the models folder, or a file by its path.
+
+use std::path::PathBuf;
+
+use egui::{Button, ComboBox, RichText, TextEdit, Ui, vec2};
+
+use super::theme::{BODY, DIM, ERROR, SMALL};
+use crate::engine::{Session, Status};
+use crate::settings;
+
+/// What is typed and what the folder held when the list was opened last.
+#[derive(Default)]
+pub(super) struct Models {
+    path: String,
+    found: Vec<PathBuf>,
+    open: bool,
+}
+
+impl Models {
+    pub fn show(&mut self, ui: &mut Ui, status: &Status, session: &Session) {
+        let model = &status.model;
+        ui.horizontal(|ui| {
+            ui.label(RichText::new("MODEL").size(SMALL).color(DIM));
+            let list = ComboBox::from_id_salt("models").width(220.0).selected_text(&model.name).show_ui(ui, |ui| {
+                if !std::mem::replace(&mut self.open, true) {
+                    self.found = settings::models();
+                }
+                if ui.selectable_label(model.path.is_none() && model.missing.is_none(), "Built-in").clicked() {
+                    session.choose_built_in();
+                }
+                for path in &self.found {
+                    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+                    if ui.selectable_label(model.path.as_ref() == Some(path), name).clicked() {
+                        session.choose(path.clone());
+                    }
+                }
+                ui.label(RichText::new(format!("in {}", settings::models_folder().display())).size(SMALL).color(DIM));
+            });
+            self.open &= list.inner.is_some();
+            let hint = "or a model file's path; dropping the file here does too";
+            ui.add(TextEdit::singleline(&mut self.path).hint_text(hint).desired_width(320.0));
+            let named = PathBuf::from(self.path.trim().trim_matches('"'));
+            let typed = !named.as_os_str().is_empty();
+            let use_it = ui.add_enabled(typed, Button::new(RichText::new("Use").size(BODY)).min_size(vec2(48.0, 0.0)));
+            let dropped = ui.input(|i| i.raw.dropped_files.iter().find_map(|f| f.path.clone()));
+            if let Some(path) = dropped.or_else(|| use_it.clicked().then_some(named)) {
+                match model.missing {
+                    Some(_) => session.relocate(path),
+                    None => session.choose(path),
+                }
+            }
+        });
+        if let Some(missing) = &model.missing {
+            ui.horizontal(|ui| {
+                ui.label(RichText::new(missing).color(ERROR));
+                if ui.button("Try again").clicked() {
+                    session.retry();
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What an instance wants of the engine, on the audio thread: compares what the parameters and the
+//! host say with what was asked for last, asks, and tells which deliveries answer.
+
+use nice_plug::prelude::Transport;
+
+use super::FlowloopParams;
+use super::params::GenerateParams;
+use crate::engine::{Delivery, Line, Request};
+
+/// Tempo of hosts that name none.
+const DEFAULT_BPM: f64 = 120.0;
+
+/// The host's tempo in beats per minute.
+pub(super) fn bpm(host: &Transport) -> f64 {
+    host.tempo.filter(|t| t.is_finite() && *t > 0.0).unwrap_or(DEFAULT_BPM)
+}
+
+/// Length of the host's bar in quarter notes.
+pub(super) fn bar(host: &Transport) -> f64 {
+    let signature = host.time_sig_numerator.zip(host.time_sig_denominator).filter(|(n, d)| *n > 0 && *d > 0);
+    signature.map_or(4.0, |(n, d)| f64::from(n) * 4.0 / f64::from(d))
+}
+
+/// What was asked for last.
+#[derive(Default)]
+pub(super) struct Wish {
+    wanted: Option<Request>,
+    answered: bool,
+    /// The trigger was on in the block before.
+    pressed: bool,
+}
+
+impl Wish {
+    /// Asks for what the parameters say when that is new: always in Auto, else at the trigger.
+    pub fn update(&mut self, params: &FlowloopParams, host: &Transport, line: &mut Line) {
+        let make = &params.generate;
+        let pressed = std::mem::replace(&mut self.pressed, make.trigger.value());
+        let triggered = make.trigger.value() && !pressed;
+        if !make.auto.value() && !triggered {
+            return;
+        }
+        let request = request(make, host, line.model());
+        if self.wanted == Some(request) {
+            return;
+        }
+        match line.request(request) {
+            true => (self.wanted, self.answered) = (Some(request), false),
+            // The ring is full: the trigger is still to be heard in the next block.
+            false => self.pressed = pressed,
+        }
+    }
+
+    /// True when the delivery is to be played. Notes that the newest wish is answered.
+    pub fn takes(&mut self, delivery: &Delivery) -> bool {
+        let newest = self.wanted == Some(delivery.request);
+        // Nothing is awaited: the engine brings a loaded project's clip unasked.
+        let unasked = self.answered || self.wanted.is_none();
+        if !newest && unasked && delivery.clip.is_some() {
+            (self.wanted, self.answered) = (Some(delivery.request), true);
+            return true;
+        }
+        self.answered |= newest;
+        newest
+    }
+
+    /// True when a clip was asked for that neither came nor failed.
+    pub fn is_open(&self) -> bool {
+        self.wanted.is_some() && !self.answered
+    }
+}
+
+fn request(make: &GenerateParams, host: &Transport, model: u64) -> Request {
+    // A clip is whole quarter notes; a bar of 7/8 is rounded with its neighbours.
+    let beats = (f64::from(make.bars.value().count()) * bar(host)).round().clamp(1.0, 256.0) as u32;
+    let thousandths = |value: f32| (value * 1000.0).round() as u16;
+    let seed = make.seed.value() as u64;
+    let asked = Request::new(seed, make.steps.value() as u32, make.style.value() as u16, beats, bpm(host));
+    Request {
+        morph: thousandths(make.morph.value()),
+        solver: make.solver.value().into(),
+        guidance: (make.guidance.value() * 100.0).round() as u16,
+        variation: thousandths(make.variation.value()),
+        take: make.take.value() as u16,
+        model,
+        ..asked
+    }
+    .normalised()
+}
