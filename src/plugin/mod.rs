@@ -75,7 +75,7 @@ impl Flowloop {
         let params = &self.params;
         let (seed, steps, style) =
             (params.seed.value() as u64, params.steps.value() as u32, params.style.value() as u16);
-        let request = Request::new(seed, steps, style, beats, bpm);
+        let request = Request { model: self.line.model(), ..Request::new(seed, steps, style, beats, bpm) }.normalised();
         if self.wanted != Some(request) && self.line.request(request) {
             self.wanted = Some(request);
             self.answered = false;
