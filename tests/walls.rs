@@ -12,7 +12,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("device.rs", &[]),
     ("settings.rs", &["disk"]),
     ("wav.rs", &["clip", "disk"]),
-    ("measure.rs", &["clip", "codec"]),
+    ("measure.rs", &["clip", "codec", "random"]),
     ("flow", &["random"]),
     ("codec", &["clip", "random"]),
     ("model", &["flow", "codec", "clip", "device", "disk"]),
