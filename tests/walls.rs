@@ -33,8 +33,18 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms that work without the net's library.
-const WITHOUT_BURN: &[&str] =
-    &["clip.rs", "wav.rs", "measure.rs", "random.rs", "settings.rs", "playback", "plugin", "editor", "dataset", "factory"];
+const WITHOUT_BURN: &[&str] = &[
+    "clip.rs",
+    "wav.rs",
+    "measure.rs",
+    "random.rs",
+    "settings.rs",
+    "playback",
+    "plugin",
+    "editor",
+    "dataset",
+    "factory",
+];
 
 fn sources(path: &Path) -> Vec<PathBuf> {
     if path.is_file() {

@@ -106,9 +106,9 @@ pub(super) fn find(saved: &SavedModel, home: &Home) -> Option<ModelInfo> {
     let models = home.models();
     let there = |name: &String| Some(PathBuf::from(name)).filter(|_| !name.is_empty());
     let relative = there(&saved.relative).and_then(|relative| Some(models.as_ref()?.join(relative)));
-    let first = there(&saved.path).into_iter().chain(relative);
-    let others = models.iter().flat_map(|folder| files(folder, DEPTH));
-    let path = first.chain(others).find(|path| hash_of(path).is_ok_and(|hash| hash == saved.hash))?;
+    let mut first = there(&saved.path).into_iter().chain(relative);
+    let is_it = |path: &PathBuf| hash_of(path).is_ok_and(|hash| hash == saved.hash);
+    let path = first.find(is_it).or_else(|| all(home).into_iter().find(is_it))?;
     let bytes = read_whole(&path).ok()?;
     let labels = Header::from_bytes(&bytes, "the model").map(|h| h.labels).unwrap_or_default();
     Some(ModelInfo { path: Some(path), labels, ..ModelInfo::of(saved) })
@@ -136,6 +136,11 @@ pub(super) fn another(wanted: &SavedModel, shown: &SavedModel) -> String {
         wanted.name,
         short(&wanted.hash)
     )
+}
+
+/// The model files in the folder of models.
+pub(super) fn all(home: &Home) -> Vec<PathBuf> {
+    home.models().map(|folder| files(&folder, DEPTH)).unwrap_or_default()
 }
 
 /// The model files in a folder and those below it, in order.

@@ -108,6 +108,7 @@ pub type Load = Box<dyn FnMut(&Order) -> Result<Box<dyn Generate>, Failure> + Se
 /// The background thread and the door to it.
 pub struct Engine {
     commands: Sender<worker::Command>,
+    home: Home,
     stop: Arc<AtomicBool>,
     sessions: AtomicU64,
     thread: Thread,
@@ -144,12 +145,13 @@ impl Engine {
         let (commands, inbox) = unbounded();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
-        let run = move || worker::Worker::new(inbox, stopped, load, home, health).run();
+        let own = home.clone();
+        let run = move || worker::Worker::new(inbox, stopped, load, own, health).run();
         let spawned = std::thread::Builder::new().name("flowloop engine".into()).spawn(run);
         // Without a thread the session stays idle; its status says so.
         let handle = spawned.ok();
         let thread = handle.as_ref().map_or_else(std::thread::current, |h| h.thread().clone());
-        Arc::new(Self { commands, stop, sessions: AtomicU64::new(0), thread, handle })
+        Arc::new(Self { commands, home, stop, sessions: AtomicU64::new(0), thread, handle })
     }
 
     /// Opens a session: the owner's end and the audio thread's.

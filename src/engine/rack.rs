@@ -214,7 +214,9 @@ impl Rack {
     fn failed(&mut self, source: &Source, reason: String, absent: bool) -> Failure {
         let chosen = self.choice.clone().unwrap_or_default();
         let resident = self.residents.iter().find(|r| r.id == source.id);
-        let name = resident.map_or(chosen.clone(), |r| r.generator.device());
+        // What fails while it is loaded has no name yet; what is there already has the same.
+        let named = resident.or_else(|| self.residents.iter().find(|r| !r.generator.on_cpu()));
+        let name = named.map_or(chosen.clone(), |r| r.generator.device());
         let given_up = self.health().given_up;
         let on_cpu = given_up || chosen == CPU || resident.is_some_and(|r| r.generator.on_cpu());
         self.residents.clear();

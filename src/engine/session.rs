@@ -1,7 +1,7 @@
 //! One instance's connection to the engine: rings to and from the audio thread, a status for the
 //! editor, and the choice of a model.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::Thread;
@@ -9,7 +9,7 @@ use std::thread::Thread;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::worker::{Command, Errand};
-use super::{BUILT_IN, Engine, ModelInfo, Request, SavedModel};
+use super::{BUILT_IN, Engine, ModelInfo, Request, SavedModel, library};
 use crate::clip::Clip;
 use crate::measure;
 
@@ -146,6 +146,11 @@ impl Session {
     /// session goes on with its model, and when it is refused the status's notice says why.
     pub fn choose(&self, path: &Path) {
         self.ask(Errand::Choose(path.into()));
+    }
+
+    /// The files in the user's folder of models, to choose from.
+    pub fn models(&self) -> Vec<PathBuf> {
+        library::all(&self.engine.home)
     }
 
     /// Chooses the built-in model.

@@ -193,6 +193,8 @@ fn a_project_moves_to_another_computer() {
     choose(&session, &line, &path);
     let saved = session.saved_model();
     assert_eq!(saved.relative, "drums/mine.flow");
+    std::fs::write(here.path("home/models/readme.txt"), "").unwrap();
+    assert_eq!(session.models(), [path.clone()]);
     let fresh = there.path("home/models/drums/mine.flow");
     std::fs::create_dir_all(fresh.parent().unwrap()).unwrap();
     std::fs::rename(&path, &fresh).unwrap();
