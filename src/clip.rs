@@ -5,15 +5,45 @@
 /// The codec's and the models' sample rate, in hertz.
 pub const SAMPLE_RATE: u32 = 44_100;
 
-/// Where a generated clip came from; enough to make it again.
+/// Where a generated clip came from; with its beats and tempo enough to make it again. What older
+/// versions did not know is filled with what they did.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Provenance {
     /// Hex digest (BLAKE3) of the model file.
     pub model: String,
     /// Seed of the noise.
     pub seed: u64,
+    /// Thousandths of the way to the next seed's noise.
+    pub morph: u16,
     /// Solver steps.
     pub steps: u32,
+    /// Name of the solver.
+    pub solver: String,
+    /// Name of the label; None for any.
+    pub label: Option<String>,
+    /// Guidance in hundredths, 100 for the plain net.
+    pub guidance: u16,
+    /// Thousandths of new noise mixed into the seed's loop; 0 is the loop itself.
+    pub variation: u16,
+    /// Which new noise.
+    pub take: u16,
+}
+
+impl Default for Provenance {
+    fn default() -> Self {
+        Self {
+            model: String::new(),
+            seed: 0,
+            morph: 0,
+            steps: 0,
+            solver: "euler".into(),
+            label: None,
+            guidance: 100,
+            variation: 0,
+            take: 0,
+        }
+    }
 }
 
 /// One stereo loop.

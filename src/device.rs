@@ -2,6 +2,8 @@
 //!
 //! Looking happens only when asked for: nothing here runs when a plugin is merely scanned.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use burn::tensor::{Device, DeviceType};
 
 /// A device the net can run on.
@@ -32,7 +34,7 @@ pub enum DeviceError {
 pub fn adapters() -> Vec<Adapter> {
     let cpu = Adapter { id: "cpu".into(), name: "CPU".into(), hardware: true, device: Device::flex() };
     // A driver that panics while being listed must not take the program with it.
-    let found = std::panic::catch_unwind(|| Device::enumerate(DeviceType::Wgpu).into_vec());
+    let found = guarded(|| Device::enumerate(DeviceType::Wgpu).into_vec());
     let gpus = found.unwrap_or_default().into_iter().enumerate().map(|(index, device)| {
         let identity = device.identity();
         Adapter {
@@ -63,4 +65,13 @@ pub fn choose(description: &str) -> Result<Adapter, DeviceError> {
         None => all.iter().position(|a| a.id != "cpu" && a.hardware).or(Some(0)),
     };
     position.map(|i| all.swap_remove(i)).ok_or_else(|| DeviceError::Missing(wanted.unwrap_or_default()))
+}
+
+/// Runs what may panic when a device dies, as Burn's GPU backends do; the panic's words are the error.
+pub fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
+        let text = payload.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| payload.downcast_ref::<&str>().map(|s| s.to_string()));
+        text.unwrap_or_else(|| "it stopped without a word".into())
+    })
 }

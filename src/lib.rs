@@ -23,6 +23,8 @@ pub mod playback;
 #[cfg(feature = "plugin")]
 pub mod plugin;
 pub mod random;
+#[cfg(any(feature = "plugin", feature = "companion"))]
+pub mod settings;
 #[cfg(feature = "companion")]
 pub mod training;
 pub mod wav;

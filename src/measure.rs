@@ -56,7 +56,7 @@ pub fn onsets(clip: &Clip) -> Vec<f32> {
     let (mel, frames) = log_mel(&mid(clip), clip.sample_rate);
     let row = |k: usize| &mel[k * BANDS..(k + 1) * BANDS];
     let rise = |k: usize| {
-        let before = row((k + frames - 2) % frames);
+        let before = row((k + 2 * frames - 2) % frames);
         row(k).iter().zip(before).map(|(now, then)| (now - then).max(0.0)).sum::<f32>() / BANDS as f32
     };
     (0..frames).map(rise).collect()
@@ -66,11 +66,11 @@ pub fn onsets(clip: &Clip) -> Vec<f32> {
 /// their surroundings and are no nearer to each other than a 32nd note, each moved to the quietest
 /// moment just before its rise so that a slice starts clean.
 pub fn hits(clip: &Clip) -> Vec<u32> {
-    let envelope = onsets(clip);
-    let frames = envelope.len();
-    if frames < 8 || clip.is_empty() {
+    if clip.len() < 8 * HOP {
         return Vec::new();
     }
+    let envelope = onsets(clip);
+    let frames = envelope.len();
     let highest = envelope.iter().copied().fold(0f32, f32::max);
     let frame = clip.len() as f64 / frames as f64;
     let apart = (7.5 / clip.bpm * f64::from(clip.sample_rate) / frame).max(3.0) as usize;

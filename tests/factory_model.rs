@@ -4,14 +4,13 @@
 use std::ops::ControlFlow;
 
 use flowloop::clip::Clip;
-use flowloop::flow::solver::Solver;
 use flowloop::measure;
 use flowloop::model::{Generator, Job, embedded_model};
 
 fn clips() -> Vec<Clip> {
     let device = flowloop::device::choose("cpu").unwrap().device;
-    let generator = Generator::new(embedded_model().unwrap(), device).unwrap();
-    let job = |seed| Job { seed, steps: 8, solver: Solver::Euler, beats: 8, bpm: 124.0, label: None };
+    let mut generator = Generator::new(embedded_model().unwrap(), device).unwrap();
+    let job = |seed| Job { seed, steps: 8, beats: 8, bpm: 124.0, ..Job::default() };
     (1..=4).map(|seed| generator.generate(&job(seed), &mut |_, _| ControlFlow::Continue(())).unwrap()).collect()
 }
 

@@ -101,6 +101,26 @@ fn a_seed_is_a_loop() {
         make("e.wav", &["--seed", "7", "--solver", "heun"]),
     ];
     assert!(others.iter().all(|o| o.len() == first.len() && *o != first));
+    let snares = ["--seed", "7", "--label", "Snares"];
+    let more: [&[&str]; 5] = [
+        &["--seed", "7", "--morph", "0.5"],
+        &["--seed", "7", "--variation", "0.5"],
+        &["--seed", "7", "--variation", "0.5", "--take", "1"],
+        &[&snares[..], &["--guidance", "3"]].concat(),
+        &[&snares[..], &["--guidance", "1"]].concat(),
+    ];
+    let more = more.map(|more| make("f.wav", more));
+    assert!(more[..4].iter().all(|o| o.len() == first.len() && *o != first && !others.contains(o)));
+    assert!(more[1] != more[2] && more[4] == others[1]);
+    let same: [(&[&str], &Vec<u8>); 4] = [
+        (&["--seed", "7", "--morph", "1"], &others[0]),
+        (&["--seed", "7", "--morph", "0", "--take", "4"], &first),
+        (&["--seed", "7", "--guidance", "3"], &first),
+        (&[&snares[..], &["--guidance", "0"]].concat(), &first),
+    ];
+    for (more, expected) in same {
+        assert!(make("g.wav", more) == *expected, "{more:?}");
+    }
     make("many.wav", &["--seed", "7", "--count", "3"]);
     let many = |seed: u64| std::fs::read(place.path(&format!("many-{seed}.wav"))).unwrap();
     assert!(!place.path("many.wav").exists());
@@ -117,7 +137,7 @@ fn what_cannot_be_done_is_said_and_touches_nothing() {
     std::fs::write(&mine, "mine").unwrap();
     let before = place.names();
     let (missing, last) = (place.path("missing.flow"), u64::MAX.to_string());
-    let cases: [(&[&str], &[&str]); 16] = [
+    let cases: [(&[&str], &[&str]); 20] = [
         (&["--steps", "0"], &["--steps must be at least 1"]),
         (&["--bars", "0"], &["--bars must be at least 1"]),
         (&["--bars", "65"], &["--bars must be at most 64"]),
@@ -130,6 +150,10 @@ fn what_cannot_be_done_is_said_and_touches_nothing() {
         (&["--bpm", "-1"], &["--bpm must be between 20 and 400, not -1"]),
         (&["--bpm", "1e9"], &["--bpm must be between 20 and 400, not 1000000000"]),
         (&["--bpm", "inf"], &["--bpm must be between 20 and 400, not inf"]),
+        (&["--morph", "1.5"], &["--morph must be between 0 and 1, not 1.5"]),
+        (&["--variation", "-0.1"], &["--variation must be between 0 and 1, not -0.1"]),
+        (&["--variation", "NaN"], &["--variation must be between 0 and 1, not NaN"]),
+        (&["--guidance", "11"], &["--guidance must be between 0 and 10, not 11"]),
         (&["--label", "flutes"], &["flutes", "kicks, snares"]),
         (&["--device", "toaster"], &["toaster", "flowloop devices"]),
         (&["--device", "gpu:99"], &["gpu:99", "--device cpu"]),

@@ -6,7 +6,7 @@ mod companion;
 
 use std::path::{Path, PathBuf};
 
-use companion::{fails, floats, run, text, tiny_model, works};
+use companion::{command, fails, floats, run, text, tiny_model, works};
 use flowloop::model::{Model, Precision};
 use flowloop::random::Philox;
 use safetensors::SafeTensors;
@@ -215,4 +215,24 @@ fn devices_has_the_cpu_and_one_choice() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.stdout.lines().next().unwrap().starts_with("cpu "), "{ran:?}");
     assert_eq!(ran.stdout.matches("<- auto").count(), 1, "{ran:?}");
+}
+
+#[test]
+fn the_plugins_device_is_chosen_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    let devices = |more: &[&str]| {
+        let mut command = command(&[&["devices"], more].concat());
+        command.env("FLOWLOOP_HOME", &home).env_remove("FLOWLOOP_DEVICE");
+        let piped = std::process::Stdio::piped;
+        companion::finish(command.stdout(piped()).stderr(piped()).spawn().unwrap())
+    };
+    assert!(devices(&[]).stdout.contains("the plugin uses auto"));
+    assert!(!home.exists(), "looking leaves nothing behind");
+    let ran = devices(&["--use", "cpu"]);
+    assert!(ran.code == Some(0) && ran.stdout.contains("the plugin uses cpu (CPU)"), "{ran:?}");
+    assert!(devices(&[]).stdout.contains("the plugin uses cpu"));
+    let ran = devices(&["--use", "toaster"]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("toaster"), "{ran:?}");
+    assert!(devices(&[]).stdout.contains("the plugin uses cpu"), "a device that is none changes nothing");
 }

@@ -10,15 +10,16 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("disk.rs", &[]),
     ("random.rs", &[]),
     ("device.rs", &[]),
+    ("settings.rs", &["disk"]),
     ("wav.rs", &["clip", "disk"]),
-    ("measure.rs", &["clip", "codec"]),
+    ("measure.rs", &["clip", "codec", "random"]),
     ("flow", &["random"]),
     ("codec", &["clip", "random"]),
-    ("model", &["flow", "codec", "clip", "disk"]),
+    ("model", &["flow", "codec", "clip", "device", "disk"]),
     ("dataset", &["clip", "wav", "measure"]),
     ("training", &["model", "dataset", "flow", "codec", "clip", "disk", "random"]),
     ("factory", &["clip", "dataset", "random"]),
-    ("engine", &["model", "clip", "device", "flow"]),
+    ("engine", &["model", "clip", "device", "flow", "measure", "settings", "disk"]),
     ("playback", &["clip"]),
     ("plugin", &["engine", "playback", "editor", "clip"]),
     ("editor", &["plugin", "engine", "clip"]),
@@ -26,14 +27,24 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "bin",
         &[
             "training", "model", "dataset", "flow", "codec", "measure", "clip", "wav", "device", "disk", "factory",
-            "random",
+            "random", "settings",
         ],
     ),
 ];
 
 /// Rooms that work without the net's library.
-const WITHOUT_BURN: &[&str] =
-    &["clip.rs", "wav.rs", "measure.rs", "random.rs", "playback", "plugin", "editor", "dataset", "factory"];
+const WITHOUT_BURN: &[&str] = &[
+    "clip.rs",
+    "wav.rs",
+    "measure.rs",
+    "random.rs",
+    "settings.rs",
+    "playback",
+    "plugin",
+    "editor",
+    "dataset",
+    "factory",
+];
 
 fn sources(path: &Path) -> Vec<PathBuf> {
     if path.is_file() {

@@ -6,7 +6,6 @@ use egui::{Button, ComboBox, RichText, TextEdit, Ui, vec2};
 
 use super::theme::{BODY, DIM, ERROR, SMALL};
 use crate::engine::{Session, Status};
-use crate::settings;
 
 /// What is typed and what the folder held when the list was opened last.
 #[derive(Default)]
@@ -23,7 +22,7 @@ impl Models {
             ui.label(RichText::new("MODEL").size(SMALL).color(DIM));
             let list = ComboBox::from_id_salt("models").width(220.0).selected_text(&model.name).show_ui(ui, |ui| {
                 if !std::mem::replace(&mut self.open, true) {
-                    self.found = settings::models();
+                    self.found = session.models();
                 }
                 if ui.selectable_label(model.path.is_none() && model.missing.is_none(), "Built-in").clicked() {
                     session.choose_built_in();
@@ -31,10 +30,9 @@ impl Models {
                 for path in &self.found {
                     let name = path.file_stem().unwrap_or_default().to_string_lossy();
                     if ui.selectable_label(model.path.as_ref() == Some(path), name).clicked() {
-                        session.choose(path.clone());
+                        session.choose(path);
                     }
                 }
-                ui.label(RichText::new(format!("in {}", settings::models_folder().display())).size(SMALL).color(DIM));
             });
             self.open &= list.inner.is_some();
             let hint = "or a model file's path; dropping the file here does too";
@@ -45,8 +43,8 @@ impl Models {
             let dropped = ui.input(|i| i.raw.dropped_files.iter().find_map(|f| f.path.clone()));
             if let Some(path) = dropped.or_else(|| use_it.clicked().then_some(named)) {
                 match model.missing {
-                    Some(_) => session.relocate(path),
-                    None => session.choose(path),
+                    Some(_) => session.relocate(&path),
+                    None => session.choose(&path),
                 }
             }
         });

@@ -33,6 +33,15 @@ impl Cache {
         }
     }
 
+    pub fn holds(&self, request: &Request) -> bool {
+        self.clips.iter().any(|(r, _)| r == request)
+    }
+
+    /// True when a clip of this length and its neighbours fit beside each other.
+    pub fn has_room_for_neighbours(clip: &Clip) -> bool {
+        3 * 2 * clip.len() <= BUDGET
+    }
+
     pub fn clear(&mut self) {
         self.clips.clear();
     }

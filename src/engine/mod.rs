@@ -5,61 +5,53 @@
 //!
 //! - `Line::request` (wait-free, no allocation) puts a [`Request`] into a ring and wakes the thread;
 //! - `Line::receive` pops a [`Delivery`], a finished clip or a failure, from a second ring;
-//! - spent clips go back through a third ring (`Line::spent`), so that they are freed here.
+//! - spent clips go back through a third ring (`Line::spent`), so that they are freed here;
+//! - `Line::model` (wait-free) is the model that requests are to name.
 //!
 //! Only the newest request of a session is computed: a run that nobody wants any more is cancelled
 //! between solver steps, and a clip that was made before comes from the cache. Sessions take turns.
-//! The model is loaded on the engine's thread at the first request, so making an instance never
-//! touches a device. When something fails, the session's [`Status`] says what and what to do; the
-//! audio thread is told by a delivery without a clip and goes on with the clip it has.
+//! While nobody wants anything, the neighbours of the newest seed are prepared; then the thread sleeps.
+//!
+//! Models are read and put on a device on the engine's thread when they are first needed, so making an
+//! instance never touches one, and each is held once for all sessions. When something fails, the
+//! session's [`Status`] says what and what to do; the audio thread is told by a delivery without a clip
+//! and goes on with the clip it has. A device that fails gives way to the CPU.
 //!
 //! The last session to close ends the thread and waits for it.
 
 mod cache;
+mod library;
+mod neighbours;
 mod net;
+mod rack;
+mod request;
 mod session;
+mod trials;
 mod worker;
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, LazyLock, Mutex, Weak};
 use std::thread::{JoinHandle, Thread};
 
 use crossbeam_channel::{Sender, unbounded};
 
 use crate::clip::Clip;
-pub use crate::model::embedded_labels as styles;
-use crate::model::generator::TEMPO;
-pub use net::embedded_generator;
-pub use session::{Activity, Delivery, Line, Session, Status};
+use crate::settings::Home;
 
-/// What an instance wants to hear. Small and `Copy`: it travels through a ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-pub struct Request {
-    /// Seed of the noise.
-    pub seed: u64,
-    /// Solver steps, at least 1.
-    pub steps: u32,
-    /// Length in beats (quarter notes).
-    pub beats: u32,
-    /// Style: 1 is the model's first label; 0, or one that the model lacks, is any.
-    pub style: u16,
-    /// Tempo in hundredths of a beat per minute, so that requests compare exactly.
-    pub centi_bpm: u32,
+pub use crate::flow::solver::Solver;
+pub use crate::model::job::{hundredths, thousandths};
+pub use library::{ModelInfo, SavedModel};
+pub use net::generator;
+pub use request::Request;
+pub use session::{Activity, Delivery, HISTORY, Line, Session, Status};
+
+/// The built-in model's styles.
+pub fn styles() -> Vec<String> {
+    BUILT_IN.labels.clone()
 }
 
-impl Request {
-    /// A request at a host's tempo, brought into the range that is generated and rounded to a
-    /// hundredth of a beat per minute.
-    pub fn new(seed: u64, steps: u32, style: u16, beats: u32, bpm: f64) -> Self {
-        let bpm = bpm.clamp(*TEMPO.start(), *TEMPO.end());
-        Self { seed, steps, beats, style, centi_bpm: (bpm * 100.0).round() as u32 }
-    }
-
-    /// The tempo in beats per minute.
-    pub fn bpm(&self) -> f64 {
-        f64::from(self.centi_bpm) / 100.0
-    }
-}
+static BUILT_IN: LazyLock<ModelInfo> = LazyLock::new(ModelInfo::built_in);
 
 /// Why a generator gave no clip.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -67,10 +59,19 @@ pub enum Failure {
     /// The run was not wanted any more.
     #[error("cancelled")]
     Cancelled,
-    /// The device is gone; another one may do.
+    /// The device is gone; the same anew, or another one, may do.
     #[error("{0}")]
     Device(String),
-    /// This request cannot be done.
+    /// There is no such device.
+    #[error("{0}")]
+    NoDevice(String),
+    /// The output is not finite: the device or the model is to blame.
+    #[error("{0}")]
+    NotFinite(String),
+    /// It cannot be done now, but may be later.
+    #[error("{0}")]
+    NotNow(String),
+    /// This cannot be done.
     #[error("{0}")]
     Refused(String),
 }
@@ -81,17 +82,33 @@ pub trait Generate {
     fn generate(&mut self, request: &Request, progress: &mut Progress<'_>) -> Result<Clip, Failure>;
     /// The device it runs on, for the editor.
     fn device(&self) -> String;
+    /// True on the CPU, to which there is no alternative.
+    fn on_cpu(&self) -> bool {
+        false
+    }
 }
 
 /// Hears (step, steps) between solver steps; breaks to cancel.
 pub type Progress<'a> = dyn FnMut(u32, u32) -> std::ops::ControlFlow<()> + 'a;
 
-/// Loads a generator. `fallback` asks for the device that always works.
-pub type Load = Box<dyn FnMut(bool) -> Result<Box<dyn Generate>, String> + Send>;
+/// Which model is to be put on which device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    /// The model's file; None for the built-in model.
+    pub path: Option<PathBuf>,
+    /// Hex digest (BLAKE3) that the file must have; empty for the built-in model.
+    pub hash: String,
+    /// As `device::choose` takes it: `auto`, `cpu`, `gpu:0`, ...
+    pub device: String,
+}
+
+/// Loads a generator.
+pub type Load = Box<dyn FnMut(&Order) -> Result<Box<dyn Generate>, Failure> + Send>;
 
 /// The background thread and the door to it.
 pub struct Engine {
     commands: Sender<worker::Command>,
+    home: Home,
     stop: Arc<AtomicBool>,
     sessions: AtomicU64,
     thread: Thread,
@@ -99,29 +116,42 @@ pub struct Engine {
 }
 
 static SHARED: Mutex<Weak<Engine>> = Mutex::new(Weak::new());
+/// A device that failed for one engine of the process has failed for the next.
+static HEALTH: LazyLock<Arc<Mutex<rack::Health>>> = LazyLock::new(Arc::default);
 
 impl Engine {
-    /// The process's engine; started when there is none. It generates with the built-in model.
+    /// The process's engine; started when there is none.
     pub fn shared() -> Arc<Self> {
         let mut shared = SHARED.lock().unwrap_or_else(|e| e.into_inner());
         shared.upgrade().unwrap_or_else(|| {
-            let engine = Self::start(Box::new(embedded_generator));
+            let engine = Self::begin(Box::new(generator), Home::of_user(), HEALTH.clone());
             *shared = Arc::downgrade(&engine);
             engine
         })
     }
 
-    /// Starts an engine of its own; `load` is called on its thread at the first request.
+    /// Starts an engine of its own that keeps nothing between launches; `load` is called on its thread,
+    /// at the first request for a model.
     pub fn start(load: Load) -> Arc<Self> {
+        Self::start_in(Home::nowhere(), load)
+    }
+
+    /// Starts an engine of its own whose models, settings and memory of failures are in `home`.
+    pub fn start_in(home: Home, load: Load) -> Arc<Self> {
+        Self::begin(load, home, Arc::default())
+    }
+
+    fn begin(load: Load, home: Home, health: Arc<Mutex<rack::Health>>) -> Arc<Self> {
         let (commands, inbox) = unbounded();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
-        let run = move || worker::Worker::new(inbox, stopped, load).run();
+        let own = home.clone();
+        let run = move || worker::Worker::new(inbox, stopped, load, own, health).run();
         let spawned = std::thread::Builder::new().name("flowloop engine".into()).spawn(run);
         // Without a thread the session stays idle; its status says so.
         let handle = spawned.ok();
         let thread = handle.as_ref().map_or_else(std::thread::current, |h| h.thread().clone());
-        Arc::new(Self { commands, stop, sessions: AtomicU64::new(0), thread, handle })
+        Arc::new(Self { commands, home, stop, sessions: AtomicU64::new(0), thread, handle })
     }
 
     /// Opens a session: the owner's end and the audio thread's.

@@ -2,56 +2,57 @@
 
 use crate::clip::Clip;
 use crate::device;
-use crate::flow::solver::Solver;
-use crate::model::{GenerateError, Generator, Job, embedded_model};
+use crate::model::{GenerateError, Generator, Job, Model, ModelError, embedded_model};
 
-use super::{Failure, Generate, Progress, Request};
+use super::{Failure, Generate, Order, Progress, Request};
 
 struct Net {
     generator: Generator,
     device: String,
+    on_cpu: bool,
 }
 
 impl Generate for Net {
     fn generate(&mut self, request: &Request, progress: &mut Progress<'_>) -> Result<Clip, Failure> {
         let labels = self.generator.model().header.labels.len();
-        let job = Job {
-            seed: request.seed,
-            steps: request.steps,
-            solver: Solver::Euler,
-            beats: request.beats,
-            bpm: request.bpm(),
-            label: usize::from(request.style).checked_sub(1).filter(|l| *l < labels),
-        };
-        self.generator.generate(&job, progress).map_err(|error| match error {
-            GenerateError::Cancelled => Failure::Cancelled,
-            GenerateError::Device(_) => Failure::Device(error.to_string()),
-            other => Failure::Refused(other.to_string()),
-        })
+        let job = request.job();
+        let job = Job { label: job.label.filter(|l| *l < labels), ..job };
+        self.generator.generate(&job, progress).map_err(failure)
     }
 
     fn device(&self) -> String {
         self.device.clone()
     }
+
+    fn on_cpu(&self) -> bool {
+        self.on_cpu
+    }
 }
 
-/// The built-in model on a GPU if there is one, else (or as the fallback) on the CPU. The
-/// environment variable `FLOWLOOP_DEVICE` (`auto`, `cpu`, `gpu:N`) overrides the choice.
-pub fn embedded_generator(fallback: bool) -> Result<Box<dyn Generate>, String> {
-    let wanted = match fallback {
-        true => "cpu".to_string(),
-        false => std::env::var("FLOWLOOP_DEVICE").unwrap_or_else(|_| "auto".into()),
+fn failure(error: GenerateError) -> Failure {
+    match error {
+        GenerateError::Cancelled => Failure::Cancelled,
+        GenerateError::Device(reason) => Failure::Device(reason),
+        GenerateError::NotFinite => Failure::NotFinite(error.to_string()),
+        other => Failure::Refused(other.to_string()),
+    }
+}
+
+/// Reads a model and puts it on a device.
+pub fn generator(order: &Order) -> Result<Box<dyn Generate>, Failure> {
+    let adapter = device::choose(&order.device).map_err(|e| Failure::NoDevice(e.to_string()))?;
+    let model = match &order.path {
+        Some(path) => Model::load(path),
+        None => embedded_model(),
     };
-    let adapter = device::choose(&wanted).map_err(|e| e.to_string())?;
-    let model = embedded_model().map_err(|e| e.to_string())?;
-    let generator = Generator::new(model.clone(), adapter.device);
-    let (generator, device) = match generator {
-        Err(GenerateError::Device(_)) if !fallback => {
-            let cpu = device::choose("cpu").map_err(|e| e.to_string())?;
-            (Generator::new(model, cpu.device), format!("{} ({} failed)", cpu.name, adapter.name))
-        }
-        other => (other, adapter.name),
-    };
-    let generator = generator.map_err(|e| e.to_string())?;
-    Ok(Box::new(Net { generator, device }))
+    let model = model.map_err(|error| match error {
+        ModelError::Read { .. } => Failure::NotNow(error.to_string()),
+        other => Failure::Refused(other.to_string()),
+    })?;
+    if let Some(path) = order.path.as_ref().filter(|_| model.hash != order.hash) {
+        return Err(Failure::NotNow(format!("{} changed while it was being read; try again", path.display())));
+    }
+    let on_cpu = adapter.id == "cpu";
+    let generator = Generator::new(model, adapter.device).map_err(failure)?;
+    Ok(Box::new(Net { generator, device: adapter.name, on_cpu }))
 }

@@ -1,13 +1,17 @@
 //! One instance's connection to the engine: rings to and from the audio thread, a status for the
-//! editor.
+//! editor, and the choice of a model.
 
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::Thread;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use super::{Engine, Request, worker};
+use super::worker::{Command, Errand};
+use super::{BUILT_IN, Engine, ModelInfo, Request, SavedModel, library};
 use crate::clip::Clip;
+use crate::measure;
 
 /// Requests that may wait in the ring; a fuller ring only means that the request is sent again at
 /// the next block.
@@ -17,10 +21,12 @@ const DELIVERIES: usize = 8;
 /// Spent clips under way: all that a session can have out (deliveries, and the three that playback
 /// holds) fit, so giving one back never fails.
 const SPENT: usize = DELIVERIES + 8;
+/// Requests that a history holds.
+pub const HISTORY: usize = 32;
 
 /// A finished request.
 pub struct Delivery {
-    /// What was asked for.
+    /// What was asked for, normalised.
     pub request: Request,
     /// None when it failed.
     pub clip: Option<Arc<Clip>>,
@@ -46,6 +52,10 @@ pub enum Activity {
 pub struct Status {
     /// What the engine is doing.
     pub activity: Activity,
+    /// What else to know: a device that failed and what goes on instead, a model file that was refused.
+    pub notice: Option<String>,
+    /// The model that is chosen.
+    pub model: ModelInfo,
     /// The device's name, once a model is loaded.
     pub device: String,
     /// What the clip answers.
@@ -54,48 +64,151 @@ pub struct Status {
     pub clip: Option<Arc<Clip>>,
     /// Seconds that the newest clip took; None when it came from the cache.
     pub seconds: Option<f64>,
+    /// What was heard before, the newest last, at most [`HISTORY`].
+    pub history: Vec<Request>,
 }
 
-pub(super) type SharedStatus = Arc<Mutex<Status>>;
+/// What a session's owner and the engine's thread share.
+pub(super) struct Shared {
+    state: Mutex<State>,
+    /// The chosen model's short name, for the audio thread.
+    model: AtomicU64,
+}
 
-/// Locks a status; a panic of another holder does not spoil it.
-pub(super) fn lock(status: &SharedStatus) -> MutexGuard<'_, Status> {
-    status.lock().unwrap_or_else(|e| e.into_inner())
+pub(super) struct State {
+    pub status: Status,
+    /// The chosen model as a project keeps it.
+    pub saved: SavedModel,
+    /// Its file was looked for.
+    pub looked_up: bool,
+    /// How often a model was chosen: a choice that took long must not undo a newer one.
+    pub choice: u64,
+}
+
+impl Shared {
+    /// Locks the state; a panic of another holder does not spoil it.
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Takes a model as the chosen one.
+    pub fn adopt(&self, state: &mut State, saved: SavedModel, info: ModelInfo, looked_up: bool) {
+        self.model.store(saved.id(), Ordering::Release);
+        state.status.model = info;
+        (state.saved, state.looked_up) = (saved, looked_up);
+    }
+}
+
+impl State {
+    /// Notes what is heard from now on.
+    pub fn heard(&mut self, request: Request, clip: Arc<Clip>, seconds: Option<f64>) {
+        let status = &mut self.status;
+        (status.request, status.clip, status.seconds) = (Some(request), Some(clip), seconds);
+        status.history.push(request);
+        tidy(&mut status.history);
+    }
+}
+
+/// Drops what follows itself, and the oldest of too many.
+fn tidy(history: &mut Vec<Request>) {
+    history.dedup();
+    history.drain(..history.len().saturating_sub(HISTORY));
 }
 
 /// The owner's end (main thread). Dropping it closes the session.
 pub struct Session {
     engine: Arc<Engine>,
     id: u64,
-    status: SharedStatus,
+    shared: Arc<Shared>,
 }
 
 impl Session {
     /// A copy of what the engine is doing.
     pub fn status(&self) -> Status {
-        lock(&self.status).clone()
+        self.shared.lock().status.clone()
     }
 
     /// Takes a clip from a saved project as the answer to `request`: it is delivered without the model,
     /// and again whenever that request comes back.
     pub fn restore(&self, request: Request, clip: Arc<Clip>) {
-        {
-            let mut status = lock(&self.status);
-            (status.request, status.clip, status.seconds) = (Some(request), Some(clip.clone()), None);
-        }
-        self.engine.send(worker::Command::Restore(self.id, request, clip));
+        let request = request.normalised();
+        self.shared.lock().heard(request, clip.clone(), None);
+        self.engine.send(Command::Restore(self.id, request, clip));
+    }
+
+    /// Takes a saved project's history.
+    pub fn restore_history(&self, mut history: Vec<Request>) {
+        tidy(&mut history);
+        self.shared.lock().status.history = history;
+    }
+
+    /// Chooses the model of a file. The engine's thread reads it; until it is read and found sound the
+    /// session goes on with its model, and when it is refused the status's notice says why.
+    pub fn choose(&self, path: &Path) {
+        self.ask(Errand::Choose(path.into()));
+    }
+
+    /// The files in the user's folder of models, to choose from.
+    pub fn models(&self) -> Vec<PathBuf> {
+        library::all(&self.engine.home)
+    }
+
+    /// Chooses the built-in model.
+    pub fn choose_built_in(&self) {
+        self.take(SavedModel::default(), BUILT_IN.clone());
+    }
+
+    /// Shows where the file of a missing model is now. Another model's file is refused.
+    pub fn relocate(&self, path: &Path) {
+        self.ask(Errand::Relocate(path.into()));
+    }
+
+    /// Tries once more what failed: the model, its device, the request.
+    pub fn retry(&self) {
+        self.ask(Errand::Retry);
+    }
+
+    /// The chosen model, for a project's state: exactly what was restored, until another is chosen.
+    pub fn saved_model(&self) -> SavedModel {
+        self.shared.lock().saved.clone()
+    }
+
+    /// Takes a saved project's model. Its file is looked for later, on the engine's thread.
+    pub fn restore_model(&self, saved: SavedModel) {
+        let info = if saved.id() == 0 { BUILT_IN.clone() } else { ModelInfo::of(&saved) };
+        self.take(saved, info);
     }
 
     /// Reads the status from elsewhere, such as an editor's thread.
     pub fn watch(&self) -> impl Fn() -> Status + Send + 'static {
-        let status = self.status.clone();
-        move || lock(&status).clone()
+        let shared = self.shared.clone();
+        move || shared.lock().status.clone()
+    }
+
+    fn take(&self, saved: SavedModel, info: ModelInfo) {
+        let mut state = self.shared.lock();
+        state.choice += 1;
+        state.status.notice = None;
+        let built_in = saved.id() == 0;
+        self.shared.adopt(&mut state, saved, info, built_in);
+        drop(state);
+        // The engine's thread looks for the file when it has nothing else to do.
+        self.engine.thread.unpark();
+    }
+
+    fn ask(&self, errand: Errand) {
+        let choice = {
+            let mut state = self.shared.lock();
+            state.choice += u64::from(errand != Errand::Retry);
+            state.choice
+        };
+        self.engine.send(Command::Errand(self.id, choice, errand));
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.engine.send(worker::Command::Close(self.id));
+        self.engine.send(Command::Close(self.id));
     }
 }
 
@@ -105,10 +218,16 @@ pub struct Line {
     deliveries: Consumer<Delivery>,
     /// Takes spent clips back to the engine.
     pub spent: Producer<Arc<Clip>>,
+    shared: Arc<Shared>,
     thread: Thread,
 }
 
 impl Line {
+    /// The model that requests are to name.
+    pub fn model(&self) -> u64 {
+        self.shared.model.load(Ordering::Acquire)
+    }
+
     /// Asks for a clip; false when the ring is full (ask again at the next block).
     pub fn request(&mut self, request: Request) -> bool {
         let sent = self.requests.push(request).is_ok();
@@ -128,37 +247,54 @@ pub(super) struct End {
     requests: Consumer<Request>,
     deliveries: Producer<Delivery>,
     spent: Consumer<Arc<Clip>>,
-    pub status: SharedStatus,
+    pub shared: Arc<Shared>,
     /// The newest request that is not yet answered.
     pub wanted: Option<Request>,
+    /// The newest request, when it failed.
+    pub failed: Option<Request>,
     /// A saved project's clip; it outranks what the model would make today.
     pub restored: Option<(Request, Arc<Clip>)>,
 }
 
 impl End {
-    /// Frees spent clips and notes the newest request. True when a request came in.
-    pub fn listen(&mut self) -> bool {
+    /// Frees spent clips and notes the newest request.
+    pub fn listen(&mut self) {
         while self.spent.pop().is_ok() {}
-        let before = self.wanted;
         while let Ok(request) = self.requests.pop() {
-            self.wanted = Some(request);
+            self.wanted = Some(request.normalised());
+            self.failed = None;
         }
-        self.wanted != before
     }
 
-    /// The saved project's clip, when it answers this request.
-    pub fn kept(&self, request: &Request) -> Option<Arc<Clip>> {
-        self.restored.as_ref().filter(|(r, _)| r == request).map(|(_, clip)| clip.clone())
+    /// The saved project's clip, when it answers this request. States do not keep where its hits are.
+    pub fn kept(&mut self, request: &Request) -> Option<Arc<Clip>> {
+        let (_, clip) = self.restored.as_mut().filter(|(r, _)| r == request)?;
+        if clip.hits.is_empty() {
+            let hits = measure::hits(clip);
+            Arc::make_mut(clip).hits = hits;
+        }
+        Some(clip.clone())
     }
 
     /// Hands a finished request over. False when the audio thread has not fetched the ones before
     /// (it may be suspended): it stays wanted and is tried again.
     pub fn deliver(&mut self, request: Request, clip: Option<Arc<Clip>>) -> bool {
-        self.deliveries.push(Delivery { request, clip }).is_ok()
+        let failed = clip.is_none();
+        let delivered = self.deliveries.push(Delivery { request, clip }).is_ok();
+        if delivered {
+            self.wanted = None;
+            self.failed = failed.then_some(request);
+        }
+        delivered
+    }
+
+    /// Wants again what failed.
+    pub fn again(&mut self) {
+        self.wanted = self.wanted.or(self.failed.take());
     }
 
     pub fn set(&self, activity: Activity) {
-        lock(&self.status).activity = activity;
+        self.shared.lock().status.activity = activity;
     }
 }
 
@@ -172,17 +308,28 @@ pub(super) fn open(engine: Arc<Engine>, id: u64, alive: bool) -> (Session, Line,
             "the engine's thread could not be started; close some programs and reload the plugin".into(),
         ),
     };
-    let status =
-        Arc::new(Mutex::new(Status { activity, device: String::new(), request: None, clip: None, seconds: None }));
+    let status = Status {
+        activity,
+        notice: None,
+        model: BUILT_IN.clone(),
+        device: String::new(),
+        request: None,
+        clip: None,
+        seconds: None,
+        history: Vec::new(),
+    };
+    let state = State { status, saved: SavedModel::default(), looked_up: true, choice: 0 };
+    let shared = Arc::new(Shared { state: Mutex::new(state), model: AtomicU64::new(0) });
     let thread = engine.thread.clone();
     let end = End {
         id,
         requests: requests_out,
         deliveries: deliveries_in,
         spent: spent_out,
-        status: status.clone(),
+        shared: shared.clone(),
         wanted: None,
+        failed: None,
         restored: None,
     };
-    (Session { engine, id, status }, Line { requests, deliveries, spent, thread }, end)
+    (Session { engine, id, shared: shared.clone() }, Line { requests, deliveries, spent, shared, thread }, end)
 }

@@ -1,22 +1,39 @@
-//! The engine's thread: listens, takes turns, generates, delivers.
+//! The engine's thread: listens, takes turns, generates, delivers; between wishes it does errands and
+//! prepares neighbours.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
 use super::cache::Cache;
-use super::session::{Activity, End, lock};
-use super::{Failure, Generate, Load, Request};
+use super::library;
+use super::neighbours::Neighbours;
+use super::rack::{Health, Hear, Rack, Source};
+use super::session::{Activity, End};
+use super::{BUILT_IN, Failure, Load, ModelInfo, Request, SavedModel};
 use crate::clip::Clip;
+use crate::measure;
+use crate::settings::Home;
 
 /// What other threads tell the engine.
 pub(super) enum Command {
     Open(End),
     Close(u64),
     Restore(u64, Request, Arc<Clip>),
+    /// For a session, at its choice of that number.
+    Errand(u64, u64, Errand),
+}
+
+/// What takes longer than a look.
+#[derive(PartialEq)]
+pub(super) enum Errand {
+    Choose(PathBuf),
+    Relocate(PathBuf),
+    Retry,
 }
 
 /// How long to wait before a delivery that found its ring full is tried again.
@@ -24,11 +41,10 @@ const RETRY: Duration = Duration::from_millis(20);
 
 pub(super) struct Worker {
     door: Door,
-    load: Load,
-    generator: Option<Box<dyn Generate>>,
-    /// Why the model could not be loaded; it is not tried again.
-    broken: Option<String>,
+    home: Home,
+    rack: Rack,
     cache: Cache,
+    neighbours: Neighbours,
     turn: usize,
 }
 
@@ -37,6 +53,7 @@ struct Door {
     inbox: Receiver<Command>,
     stop: Arc<AtomicBool>,
     ends: Vec<End>,
+    errands: Vec<(u64, u64, Errand)>,
 }
 
 impl Door {
@@ -51,6 +68,7 @@ impl Door {
                         end.wanted = Some(request);
                     }
                 }
+                Command::Errand(id, choice, errand) => self.errands.push((id, choice, errand)),
             }
         }
         for end in &mut self.ends {
@@ -70,25 +88,54 @@ impl Door {
     fn wants(&self, id: u64, request: &Request) -> bool {
         !self.stopped() && self.ends.iter().any(|e| e.id == id && e.wanted == Some(*request))
     }
+
+    /// True while nobody wants anything.
+    fn quiet(&self) -> bool {
+        !self.stopped() && self.errands.is_empty() && self.ends.iter().all(|e| e.wanted.is_none())
+    }
+
+    /// Of the sessions that chose a model: what their projects keep of it, this session's first.
+    fn saved(&self, id: u64, model: u64) -> Vec<SavedModel> {
+        let mut ends: Vec<&End> = self.ends.iter().collect();
+        ends.sort_by_key(|e| e.id != id);
+        let mut all: Vec<SavedModel> = ends.iter().map(|e| e.shared.lock().saved.clone()).collect();
+        all.retain(|saved| saved.id() == model);
+        all.dedup();
+        all
+    }
 }
 
 impl Worker {
-    pub fn new(inbox: Receiver<Command>, stop: Arc<AtomicBool>, load: Load) -> Self {
-        let door = Door { inbox, stop, ends: Vec::new() };
-        Self { door, load, generator: None, broken: None, cache: Cache::default(), turn: 0 }
+    pub fn new(
+        inbox: Receiver<Command>,
+        stop: Arc<AtomicBool>,
+        load: Load,
+        home: Home,
+        health: Arc<Mutex<Health>>,
+    ) -> Self {
+        let door = Door { inbox, stop, ends: Vec::new(), errands: Vec::new() };
+        let rack = Rack::new(load, home.clone(), health);
+        Self { door, home, rack, cache: Cache::default(), neighbours: Neighbours::default(), turn: 0 }
     }
 
     pub fn run(mut self) {
         while !self.door.stopped() {
             self.door.listen();
+            for (id, choice, errand) in std::mem::take(&mut self.door.errands) {
+                self.run_errand(id, choice, errand);
+            }
             match self.next() {
                 Some((id, request)) => {
                     if !self.serve(id, request) {
                         std::thread::park_timeout(RETRY);
                     }
                 }
-                // A wish or command that came since `listen` left a token: park returns at once.
-                None => std::thread::park(),
+                None => {
+                    if !self.look_up() && !self.prepare() {
+                        // A wish or command that came since `listen` left a token: park returns at once.
+                        std::thread::park();
+                    }
+                }
             }
         }
     }
@@ -108,15 +155,9 @@ impl Worker {
         let kept = self.door.end(id).and_then(|e| e.kept(&request));
         let (clip, seconds) = match kept.or_else(|| self.cache.get(&request)) {
             Some(clip) => (Ok(clip), None),
-            None => {
-                let made = self.make(id, &request).map(Arc::new);
-                if let Ok(clip) = &made {
-                    self.cache.insert(request, clip.clone());
-                }
-                (made, Some(start.elapsed().as_secs_f64()))
-            }
+            None => (self.make(id, &request), Some(start.elapsed().as_secs_f64())),
         };
-        let device = self.generator.as_ref().map(|g| g.device());
+        let (device, note) = (self.rack.device(request.model), self.rack.note());
         self.door.listen();
         let wanted = self.door.wants(id, &request);
         let Some(end) = self.door.end(id).filter(|_| wanted) else { return true };
@@ -127,66 +168,187 @@ impl Worker {
         };
         let clip = clip.ok();
         {
-            let mut status = lock(&end.status);
-            status.activity = activity;
-            status.device = device.unwrap_or_default();
-            if clip.is_some() {
-                (status.request, status.clip, status.seconds) = (Some(request), clip.clone(), seconds);
+            let mut state = end.shared.lock();
+            state.status.activity = activity;
+            state.status.device = device.unwrap_or_default();
+            state.status.notice = note.or(state.status.notice.take());
+            if let Some(clip) = &clip {
+                state.heard(request, clip.clone(), seconds);
             }
         }
-        let delivered = end.deliver(request, clip);
-        if delivered {
-            end.wanted = None;
+        if clip.as_ref().is_some_and(|clip| Cache::has_room_for_neighbours(clip)) {
+            self.neighbours.plan(request);
         }
-        delivered
+        end.deliver(request, clip)
     }
 
-    /// Generates; a device that fails is left for the one that always works, once.
-    fn make(&mut self, id: u64, request: &Request) -> Result<Clip, Failure> {
-        self.ready(id, false)?;
-        match self.generate(id, request) {
-            Err(Failure::Device(_)) => {
-                // Whatever was made on a failing device is not trusted.
-                self.generator = None;
-                self.cache.clear();
-                self.ready(id, true)?;
-                self.generate(id, request)
-            }
-            other => other,
-        }
-    }
-
-    fn ready(&mut self, id: u64, fallback: bool) -> Result<(), Failure> {
-        if let Some(message) = &self.broken {
-            return Err(Failure::Refused(message.clone()));
-        }
-        if self.generator.is_none() {
-            if let Some(end) = self.door.end(id) {
-                end.set(Activity::Loading);
-            }
-            match (self.load)(fallback) {
-                Ok(generator) => self.generator = Some(generator),
-                Err(message) => {
-                    self.broken = Some(message.clone());
-                    return Err(Failure::Refused(message));
+    /// Generates for a session that waits; a device that fails gives way to the next.
+    fn make(&mut self, id: u64, request: &Request) -> Result<Arc<Clip>, Failure> {
+        loop {
+            let source = self.source(id, request.model)?;
+            let door = &mut self.door;
+            let mut hear = |activity| {
+                door.listen();
+                if !door.wants(id, request) {
+                    return ControlFlow::Break(());
                 }
+                if let Some(end) = door.end(id) {
+                    end.set(activity);
+                }
+                ControlFlow::Continue(())
+            };
+            match make(&mut self.rack, &mut self.cache, &source, request, &mut hear) {
+                Err(Failure::Device(_)) => {}
+                other => return other,
             }
         }
-        Ok(())
     }
 
-    fn generate(&mut self, id: u64, request: &Request) -> Result<Clip, Failure> {
-        let Some(generator) = self.generator.as_mut() else { return Err(Failure::Cancelled) };
+    /// Makes one neighbour of what was heard last, if its model is there and until somebody wants
+    /// something. False when there is nothing to do.
+    fn prepare(&mut self) -> bool {
+        let Some(request) = self.neighbours.next() else { return false };
+        if self.cache.holds(&request) {
+            self.neighbours.done();
+            return true;
+        }
+        if !self.rack.holds(request.model) {
+            self.neighbours.rest();
+            return true;
+        }
         let door = &mut self.door;
-        generator.generate(request, &mut |step, steps| {
+        let mut hear = |_| {
             door.listen();
-            if !door.wants(id, request) {
-                return ControlFlow::Break(());
-            }
-            if let Some(end) = door.end(id) {
-                end.set(Activity::Generating(step, steps));
-            }
-            ControlFlow::Continue(())
-        })
+            if door.quiet() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let source = Source { id: request.model, name: String::new(), hash: String::new(), path: None };
+        match make(&mut self.rack, &mut self.cache, &source, &request, &mut hear) {
+            Ok(_) => self.neighbours.done(),
+            Err(Failure::Cancelled) => {}
+            // Whoever wants it will be told.
+            Err(_) => self.neighbours.rest(),
+        }
+        true
     }
+
+    /// The model that a request names.
+    fn source(&mut self, id: u64, model: u64) -> Result<Source, Failure> {
+        if model == 0 {
+            return Ok(Source { id: 0, name: BUILT_IN.name.clone(), hash: String::new(), path: None });
+        }
+        let Some(saved) = self.door.saved(id, model).into_iter().next() else {
+            return Err(Failure::NotNow("the model that was asked for is no longer chosen".into()));
+        };
+        let source = |path| Source { id: model, name: saved.name.clone(), hash: saved.hash.clone(), path };
+        if self.rack.holds(model) {
+            return Ok(source(None));
+        }
+        let known = self.door.end(id).and_then(|e| {
+            let state = e.shared.lock();
+            (state.saved.id() == model && state.looked_up).then(|| state.status.model.missing.clone()).flatten()
+        });
+        match known {
+            Some(missing) => Err(Failure::NotNow(missing)),
+            None => match self.locate(id, model) {
+                Some(path) => Ok(source(Some(path))),
+                None => Err(Failure::NotNow(library::missing(&saved, &self.home))),
+            },
+        }
+    }
+
+    /// Looks for a model's file and tells every session that chose it.
+    fn locate(&mut self, id: u64, model: u64) -> Option<PathBuf> {
+        let found = self.door.saved(id, model).iter().find_map(|saved| library::find(saved, &self.home));
+        for end in &self.door.ends {
+            let mut state = end.shared.lock();
+            if state.saved.id() == model {
+                state.looked_up = true;
+                state.status.model = match &found {
+                    Some(info) => info.clone(),
+                    None => {
+                        let missing = Some(library::missing(&state.saved, &self.home));
+                        ModelInfo { missing, ..ModelInfo::of(&state.saved) }
+                    }
+                };
+            }
+        }
+        found?.path
+    }
+
+    /// Looks for the file of one model that nobody has looked for. False when there is none.
+    fn look_up(&mut self) -> bool {
+        let new = self.door.ends.iter().find_map(|end| {
+            let state = end.shared.lock();
+            (!state.looked_up).then(|| (end.id, state.saved.id()))
+        });
+        let Some((id, model)) = new else { return false };
+        let _ = self.locate(id, model);
+        true
+    }
+
+    fn run_errand(&mut self, id: u64, choice: u64, errand: Errand) {
+        let Some(shared) = self.door.end(id).map(|e| e.shared.clone()) else { return };
+        let before = shared.lock().saved.clone();
+        let (path, same) = match errand {
+            Errand::Choose(path) => (path, false),
+            Errand::Relocate(path) => (path, true),
+            Errand::Retry => {
+                self.rack.retry(&before.hash);
+                self.door.ends.iter().for_each(|e| e.shared.lock().status.notice = None);
+                return self.again(before.id());
+            }
+        };
+        let examined =
+            library::examine(&path, &self.home).and_then(|found| match same && found.0.hash != before.hash {
+                true => Err(library::another(&before, &found.0)),
+                false => Ok(found),
+            });
+        let mut state = shared.lock();
+        if state.choice != choice {
+            return;
+        }
+        match examined {
+            Err(message) => state.status.notice = Some(message),
+            Ok((saved, info)) => {
+                let model = saved.id();
+                state.status.notice = None;
+                shared.adopt(&mut state, saved, info, true);
+                drop(state);
+                self.again(model);
+            }
+        }
+    }
+
+    /// Every session that chose this model looks for it anew and wants again what failed.
+    fn again(&mut self, model: u64) {
+        for end in &mut self.door.ends {
+            let mut state = end.shared.lock();
+            if state.saved.id() == model {
+                if state.status.model.missing.take().is_some() {
+                    state.looked_up = false;
+                }
+                drop(state);
+                end.again();
+            }
+        }
+    }
+}
+
+/// Makes a clip, says where its hits are and keeps it.
+fn make(
+    rack: &mut Rack,
+    cache: &mut Cache,
+    source: &Source,
+    request: &Request,
+    hear: &mut Hear<'_>,
+) -> Result<Arc<Clip>, Failure> {
+    let made = rack.make(source, request, hear);
+    if rack.spoilt() {
+        cache.clear();
+    }
+    let mut clip = made?;
+    clip.hits = measure::hits(&clip);
+    let clip = Arc::new(clip);
+    cache.insert(*request, clip.clone());
+    Ok(clip)
 }

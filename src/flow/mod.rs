@@ -1,12 +1,13 @@
 //! The method: a rectified flow between noise (t = 1) and latents (t = 0).
 //!
 //! In: noise `[batch, channel, frame]` and a [`Velocity`] source; out: latents of the same shape,
-//! standardised. [`objective`] trains the net, [`solver`] integrates it, [`noise`] turns a seed
-//! into the starting point on the CPU (so that each device starts from the same numbers), and
-//! [`unet`] is the net. Everything here runs on whatever Burn device its tensors live on.
+//! standardised. [`objective`] trains the net, [`solver`] integrates it, [`guidance`] makes it follow a
+//! label, [`noise`] turns a seed into the starting point on the CPU (so that each device starts from
+//! the same numbers), and [`unet`] is the net. Everything here runs on whatever Burn device its tensors live on.
 //!
 //! Source of the method: Liu, Gong and Liu, "Flow Straight and Fast", 2022 (arXiv 2209.03003).
 
+pub mod guidance;
 pub mod layers;
 pub mod noise;
 pub mod objective;

@@ -1,6 +1,6 @@
-//! From noise to latents: the ODE `dx/dt = -v(x, t)` from t = 1 to t = 0.
+//! From noise to latents: the ODE `dx/dt = -v(x, t)` from t = 1, or a smaller t, to t = 0.
 //!
-//! Euler: `x += dt * net(x, t); t -= dt`, `dt = 1 / steps`. Heun (Karras et al., 2022,
+//! Euler: `x += dt * net(x, t); t -= dt`, `dt = from / steps`. Heun (Karras et al., 2022,
 //! arXiv 2206.00364, algorithm 1): the mean of the slopes at both ends of each step, at twice the
 //! cost; its last step is Euler's, for nothing is learnt at t = 0.
 
@@ -11,7 +11,7 @@ use burn::tensor::Tensor;
 use super::{Condition, Velocity};
 
 /// How the flow is integrated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Solver {
     /// First order, one evaluation a step.
@@ -33,12 +33,22 @@ pub enum SolveError {
 }
 
 impl Solver {
-    /// Integrates `noise` `[batch, channel, frame]` in `steps` steps. `progress` hears of each
-    /// finished step and may end the run; nothing is read back from the device in between.
+    /// The name in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Solver::Euler => "euler",
+            Solver::Heun => "heun",
+        }
+    }
+
+    /// Integrates `x` `[batch, channel, frame]` from t = `from` (in 0..=1; 1 is pure noise) to 0 in
+    /// `steps` steps. `progress` hears of each finished step and may end the run; nothing is read back
+    /// from the device in between.
     pub fn solve(
         self,
         net: &impl Velocity,
-        noise: Tensor<3>,
+        mut x: Tensor<3>,
+        from: f32,
         steps: u32,
         conditions: &[Condition],
         progress: &mut dyn FnMut(u32, u32) -> ControlFlow<()>,
@@ -46,11 +56,10 @@ impl Solver {
         if steps == 0 {
             return Err(SolveError::NoSteps);
         }
-        let [batch, _, _] = noise.dims();
-        let device = noise.device();
-        let dt = 1.0 / steps as f32;
-        let at = |step: u32| Tensor::<1>::full([batch], 1.0 - step as f32 * dt, &device);
-        let mut x = noise;
+        let [batch, _, _] = x.dims();
+        let device = x.device();
+        let dt = from / steps as f32;
+        let at = |step: u32| Tensor::<1>::full([batch], from - step as f32 * dt, &device);
         for step in 0..steps {
             let v = net.velocity(x.clone(), at(step), conditions);
             x = match self {
@@ -82,23 +91,25 @@ mod tests {
         }
     }
 
-    fn error(solver: Solver, steps: u32) -> f32 {
+    fn error(solver: Solver, from: f32, steps: u32) -> f32 {
         let x = Tensor::<3>::ones([1, 1, 1], &Device::flex());
-        let y = solver.solve(&Decay, x, steps, &[], &mut |_, _| ControlFlow::Continue(())).unwrap();
-        (y.into_scalar::<f32>() - (-1f32).exp()).abs()
+        let y = solver.solve(&Decay, x, from, steps, &[], &mut |_, _| ControlFlow::Continue(())).unwrap();
+        (y.into_scalar::<f32>() - (-from).exp()).abs()
     }
 
     #[test]
     fn orders_of_convergence() {
-        let euler = error(Solver::Euler, 16) / error(Solver::Euler, 32);
-        assert!((1.8..2.3).contains(&euler), "Euler halves its error: {euler}");
-        assert!(error(Solver::Heun, 16) < error(Solver::Euler, 16) / 3.0);
+        for from in [1.0, 0.4] {
+            let euler = error(Solver::Euler, from, 16) / error(Solver::Euler, from, 32);
+            assert!((1.8..2.3).contains(&euler), "Euler halves its error: {euler}");
+            assert!(error(Solver::Heun, from, 16) < error(Solver::Euler, from, 16) / 3.0);
+        }
     }
 
     #[test]
     fn zero_steps_and_cancelling_are_errors() {
         let x = || Tensor::<3>::ones([1, 1, 1], &Device::flex());
-        let go = |n, f: &mut dyn FnMut(u32, u32) -> ControlFlow<()>| Solver::Euler.solve(&Decay, x(), n, &[], f);
+        let go = |n, f: &mut dyn FnMut(u32, u32) -> ControlFlow<()>| Solver::Euler.solve(&Decay, x(), 1.0, n, &[], f);
         assert_eq!(go(0, &mut |_, _| ControlFlow::Continue(())).unwrap_err(), SolveError::NoSteps);
         let mut seen = 0;
         let stop = go(9, &mut |step, _| {

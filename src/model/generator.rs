@@ -2,33 +2,17 @@
 //! device; it runs on the engine's background thread or in the companion.
 
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{Header, Model, ModelError};
-use crate::clip::{Clip, Provenance};
+use super::job::PLAIN;
+use super::{Header, Job, Model, ModelError};
+use crate::clip::Clip;
 use crate::codec::Latents;
+use crate::flow::Condition;
+use crate::flow::guidance::Guided;
 use crate::flow::solver::{SolveError, Solver};
 use crate::flow::unet::UNet;
-use crate::flow::{Condition, noise};
-
-/// What to generate.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Job {
-    /// Seed of the noise.
-    pub seed: u64,
-    /// Solver steps, at least 1.
-    pub steps: u32,
-    /// Euler or Heun.
-    pub solver: Solver,
-    /// Length in beats.
-    pub beats: u32,
-    /// Tempo in beats per minute.
-    pub bpm: f64,
-    /// Index of a label; None for any.
-    pub label: Option<usize>,
-}
 
 /// Slowest and fastest tempo that is generated, in beats per minute.
 pub const TEMPO: std::ops::RangeInclusive<f64> = 20.0..=400.0;
@@ -65,18 +49,27 @@ pub enum GenerateError {
     Codec(String),
 }
 
+/// Latents of recent loops that are kept to be varied; each is about 2 KB a beat.
+const BASES: usize = 16;
+
 /// A net ready to generate.
 pub struct Generator {
     model: Model,
     net: UNet,
     device: Device,
+    /// Standardised latents of recent loops, the newest first.
+    bases: Vec<(Job, Vec<f32>)>,
 }
+
+/// Hears (step, steps) and may end a run; at last with (steps, steps), when the latents are there and
+/// the decoding begins.
+type Progress<'a> = dyn FnMut(u32, u32) -> ControlFlow<()> + 'a;
 
 impl Generator {
     /// Puts a model's net on a device.
     pub fn new(model: Model, device: Device) -> Result<Self, GenerateError> {
         let net = guarded(|| model.net(&device))?.map_err(GenerateError::Device)?;
-        Ok(Self { model, net, device })
+        Ok(Self { model, net, device, bases: Vec::new() })
     }
 
     /// The model behind it.
@@ -85,24 +78,63 @@ impl Generator {
     }
 
     /// Generates one clip; `progress` hears (step, steps) and may cancel.
-    pub fn generate(
-        &self,
-        job: &Job,
-        progress: &mut dyn FnMut(u32, u32) -> ControlFlow<()>,
-    ) -> Result<Clip, GenerateError> {
-        let codec = self.model.codec.as_ref().ok_or(GenerateError::NoCodec)?;
-        let frames = self.frames(job)?;
-        let channels = self.model.header.net.channels;
-        let noise = noise::of_seed(job.seed, channels, frames);
-        let condition = Condition { bpm: job.bpm, label: job.label };
-        let mut values = self.sample(noise, [1, channels, frames], job.steps, job.solver, &[condition], progress)?;
+    pub fn generate(&mut self, job: &Job, progress: &mut Progress<'_>) -> Result<Clip, GenerateError> {
+        let job = job.normalised();
+        if self.model.codec.is_none() {
+            return Err(GenerateError::NoCodec);
+        }
+        let frames = self.frames(&job)?;
+        let mut values = self.latents(&job, frames, progress)?;
         self.unnormalise(&mut values, frames);
-        let latents = Latents { channels, frames, values };
+        let latents = Latents { channels: self.model.header.net.channels, frames, values };
+        let codec = self.model.codec.as_ref().ok_or(GenerateError::NoCodec)?;
         let mut clip = codec.decode(&latents, job.bpm).map_err(|e| GenerateError::Codec(e.to_string()))?;
         clip.limit_peak(PEAK);
         clip.round_to_24_bits();
-        clip.provenance = Some(Provenance { model: self.model.hash.clone(), seed: job.seed, steps: job.steps });
+        clip.provenance = Some(job.provenance(&self.model));
         Ok(clip)
+    }
+
+    /// Standardised latents of a job, `[channel, frame]`. A variation `x_t = (1 - t) base + t noise` is
+    /// integrated from its t; the base is made first, unless it is still known.
+    fn latents(&mut self, job: &Job, frames: usize, progress: &mut Progress<'_>) -> Result<Vec<f32>, GenerateError> {
+        let (channels, steps) = (self.model.header.net.channels, job.steps_from_start());
+        let mut noise = job.noise(channels, frames);
+        let mut before = 0;
+        if job.starts_from_base() {
+            let base = match self.known(&job.base()) {
+                Some(base) => base,
+                None => {
+                    before = job.steps;
+                    let total = before.saturating_add(steps);
+                    self.latents(&job.base(), frames, &mut |step, _| progress(step, total))?
+                }
+            };
+            let t = job.start();
+            noise.iter_mut().zip(base).for_each(|(noise, base)| *noise = (1.0 - t) * base + t * *noise);
+        }
+        let total = before.saturating_add(steps);
+        let conditions = [Condition { bpm: job.bpm, label: job.label }];
+        let run = Run { from: job.start(), steps, solver: job.solver, guidance: job.guidance };
+        let mut step = |step: u32, _| progress(before.saturating_add(step), total);
+        let values = self.integrate(noise, [1, channels, frames], &run, &conditions, &mut step)?;
+        // A GPU works behind the last step's back: whoever asked may have changed their mind meanwhile.
+        if progress(total, total).is_break() {
+            return Err(GenerateError::Cancelled);
+        }
+        if job.variation == 0 {
+            self.bases.retain(|(known, _)| known != job);
+            self.bases.truncate(BASES - 1);
+            self.bases.insert(0, (*job, values.clone()));
+        }
+        Ok(values)
+    }
+
+    /// The latents of a recent loop, which become the most recent.
+    fn known(&mut self, base: &Job) -> Option<Vec<f32>> {
+        let place = self.bases.iter().position(|(job, _)| job == base)?;
+        self.bases[..=place].rotate_right(1);
+        Some(self.bases[0].1.clone())
     }
 
     fn frames(&self, job: &Job) -> Result<usize, GenerateError> {
@@ -121,7 +153,8 @@ impl Generator {
         Ok(job.beats as usize * per_beat)
     }
 
-    /// Integrates noise of `shape` `[batch, channel, frame]`; returns standardised latents.
+    /// Integrates noise of `shape` `[batch, channel, frame]` with the plain net; returns standardised
+    /// latents.
     pub fn sample(
         &self,
         noise: Vec<f32>,
@@ -129,14 +162,26 @@ impl Generator {
         steps: u32,
         solver: Solver,
         conditions: &[Condition],
-        progress: &mut dyn FnMut(u32, u32) -> ControlFlow<()>,
+        progress: &mut Progress<'_>,
     ) -> Result<Vec<f32>, GenerateError> {
-        let run = || {
-            let x = Tensor::<3>::from_data(TensorData::new(noise, shape), &self.device);
-            let x = solver.solve(&self.net, x, steps, conditions, progress);
+        self.integrate(noise, shape, &Run { from: 1.0, steps, solver, guidance: PLAIN }, conditions, progress)
+    }
+
+    fn integrate(
+        &self,
+        start: Vec<f32>,
+        shape: [usize; 3],
+        run: &Run,
+        conditions: &[Condition],
+        progress: &mut Progress<'_>,
+    ) -> Result<Vec<f32>, GenerateError> {
+        let net = Guided { net: &self.net, strength: f32::from(run.guidance) / f32::from(PLAIN) };
+        let work = || {
+            let x = Tensor::<3>::from_data(TensorData::new(start, shape), &self.device);
+            let x = run.solver.solve(&net, x, run.from, run.steps, conditions, progress);
             x.map(|x| x.try_into_data().map_err(|e| format!("{e:?}")))
         };
-        let data = match guarded(run)? {
+        let data = match guarded(work)? {
             Err(SolveError::Cancelled) => return Err(GenerateError::Cancelled),
             Err(SolveError::NoSteps) => return Err(GenerateError::NoSteps),
             Ok(data) => data.map_err(GenerateError::Device)?,
@@ -158,17 +203,23 @@ impl Generator {
     }
 }
 
+/// How noise is integrated.
+struct Run {
+    /// Where it starts, 1 for pure noise.
+    from: f32,
+    steps: u32,
+    solver: Solver,
+    /// In hundredths.
+    guidance: u16,
+}
+
 fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// Burn's GPU backends panic when a device dies; here that is an error like any other.
 fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, GenerateError> {
-    catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
-        let text = payload.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| payload.downcast_ref::<&str>().map(|s| s.to_string()));
-        GenerateError::Device(text.unwrap_or_else(|| "it stopped without a word".into()))
-    })
+    crate::device::guarded(run).map_err(GenerateError::Device)
 }
 
 /// The factory model's file, part of the program.
@@ -180,7 +231,7 @@ pub fn embedded_model() -> Result<Model, ModelError> {
     Model::from_bytes(EMBEDDED, EMBEDDED_NAME)
 }
 
-/// The factory model's labels; quick, for it does not read the weights.
-pub fn embedded_labels() -> Vec<String> {
-    Header::from_bytes(EMBEDDED, EMBEDDED_NAME).map(|h| h.labels).unwrap_or_default()
+/// What the factory model says of itself; quick, for it does not read the weights.
+pub fn embedded_header() -> Result<Header, ModelError> {
+    Header::from_bytes(EMBEDDED, EMBEDDED_NAME)
 }

@@ -8,6 +8,7 @@
 
 pub mod generator;
 mod import;
+pub mod job;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -19,8 +20,9 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use crate::codec::{Codec, CodecConfig};
 use crate::flow::unet::{UNet, UNetConfig, Weight, Weights, with_weights};
 
-pub use generator::{GenerateError, Generator, Job, embedded_labels, embedded_model};
+pub use generator::{GenerateError, Generator, embedded_header, embedded_model};
 pub use import::{convert_state, import_pytorch};
+pub use job::Job;
 
 /// The layout's version; a file of a later one is refused.
 const VERSION: u32 = 1;
@@ -95,6 +97,21 @@ pub enum ModelError {
     Newer { what: String, version: u32 },
     #[error("{path} is no PyTorch checkpoint of this net: {reason}")]
     Checkpoint { path: PathBuf, reason: String },
+}
+
+/// A model's short name: the first 8 bytes of its file's digest, little endian; None when `hash` is no
+/// digest in hex.
+pub fn id_of(hash: &str) -> Option<u64> {
+    Some(u64::from_le_bytes(blake3::Hash::from_hex(hash).ok()?.as_bytes()[..8].try_into().ok()?))
+}
+
+/// Hex digest (BLAKE3) of a file, read piece by piece.
+pub fn hash_of(path: &Path) -> std::io::Result<String> {
+    let file = std::fs::File::open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(blake3::Hasher::new().update_reader(file)?.finalize().to_hex().to_string()),
+        false => Err(std::io::Error::other("it is not a file")),
+    }
 }
 
 /// Storage of the net's weights.

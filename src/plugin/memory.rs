@@ -99,7 +99,7 @@ pub struct Memory(pub Arc<Session>);
 impl<'a> PersistentField<'a, SavedClip> for Memory {
     fn set(&self, saved: SavedClip) {
         if let Some((request, clip)) = saved.open() {
-            self.0.restore(request, clip);
+            self.0.restore(request, Arc::new(clip));
         }
     }
 
@@ -153,7 +153,7 @@ mod tests {
         let wave = |step: f32| -> Vec<f32> {
             (0..50_000).map(|i| ((i as f32 * step).sin() * 0.9 * FULL).round() / FULL).collect()
         };
-        let provenance = Some(Provenance { model: "ab".into(), seed: 3, steps: 8 });
+        let provenance = Some(Provenance { model: "ab".into(), seed: 3, steps: 8, ..Provenance::default() });
         Clip {
             samples: [wave(0.031), wave(0.047)],
             sample_rate: 44_100,

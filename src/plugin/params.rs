@@ -7,7 +7,7 @@ use nice_plug::prelude::*;
 
 use super::choices::{Bars, Mode, Slices, Solver, Swap};
 use super::memory::{Memory, ModelMemory, Past};
-use crate::engine::{Session, styles};
+use crate::engine::Session;
 
 /// The largest seed.
 pub const MAX_SEED: i32 = 9999;
@@ -17,6 +17,8 @@ pub const MAX_STEPS: i32 = 64;
 pub const MAX_STYLE: i32 = 32;
 /// The largest number of a take.
 pub const MAX_TAKE: i32 = 99;
+/// Reads the names of the model's labels.
+type Labels = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
 /// The name of no style in particular.
 const ANY: &str = "Any";
 /// Low cut at its lowest is off, in hertz.
@@ -156,11 +158,13 @@ pub struct OutputParams {
 impl FlowloopParams {
     /// The defaults; what the session knows is kept with them.
     pub fn new(session: Arc<Session>) -> Self {
+        let shown = session.clone();
+        let labels: Labels = Arc::new(move || shown.status().model.labels);
         Self {
             memory: Memory(session.clone()),
             model: ModelMemory(session.clone()),
             past: Past(session),
-            generate: GenerateParams::default(),
+            generate: GenerateParams::new(labels),
             play: PlayParams::default(),
             voice: VoiceParams::default(),
             output: OutputParams::default(),
@@ -168,14 +172,15 @@ impl FlowloopParams {
     }
 }
 
-impl Default for GenerateParams {
-    fn default() -> Self {
+impl GenerateParams {
+    /// The defaults; styles go by the labels that the model has at the time.
+    fn new(labels: Labels) -> Self {
         Self {
             seed: IntParam::new("Seed", 0, IntRange::Linear { min: 0, max: MAX_SEED }),
             morph: percent("Seed Morph", 0.0),
             steps: IntParam::new("Steps", 8, IntRange::Linear { min: 1, max: MAX_STEPS }),
             solver: EnumParam::new("Solver", Solver::Euler),
-            style: style(),
+            style: style(labels),
             guidance: FloatParam::new("Guidance", 1.0, FloatRange::Linear { min: 0.0, max: 4.0 })
                 .with_step_size(0.01)
                 .with_value_to_string(formatters::v2s_f32_rounded(2)),
@@ -292,15 +297,18 @@ fn cut(name: &str, off: f32, range: FloatRange) -> FloatParam {
         ))
 }
 
-/// Shown and typed by the built-in model's names.
-fn style() -> IntParam {
-    let names: Arc<[String]> = std::iter::once(ANY.to_string()).chain(styles()).collect();
-    let typed = names.clone();
-    let shown = move |style: i32| names.get(style as usize).cloned().unwrap_or_else(|| format!("Style {style}"));
+/// Shown and typed by the names of the model's labels.
+fn style(labels: Labels) -> IntParam {
+    let known = labels.clone();
+    let shown = move |style: i32| match usize::try_from(style - 1) {
+        Err(_) => ANY.to_string(),
+        Ok(label) => labels().get(label).cloned().unwrap_or_else(|| format!("Style {style}")),
+    };
     let parse = move |text: &str| {
-        let known = typed.iter().position(|n| n.eq_ignore_ascii_case(text.trim()));
-        let number = || text.trim().trim_start_matches("Style ").parse().ok();
-        known.map(|i| i as i32).or_else(number)
+        let text = text.trim();
+        let label = known().iter().position(|n| n.eq_ignore_ascii_case(text)).map(|i| i as i32 + 1);
+        let any = text.eq_ignore_ascii_case(ANY).then_some(0);
+        any.or(label).or_else(|| text.trim_start_matches("Style ").parse().ok())
     };
     IntParam::new("Style", 0, IntRange::Linear { min: 0, max: MAX_STYLE })
         .with_value_to_string(Arc::new(shown))
@@ -323,7 +331,8 @@ mod tests {
     #[test]
     fn texts_are_read_back() {
         let values: Vec<f32> = (0..=20).map(|i| i as f32 / 20.0).collect();
-        let (make, play) = (GenerateParams::default(), PlayParams::default());
+        let labels: Labels = Arc::new(|| vec!["house".into(), "Drum and bass".into()]);
+        let (make, play) = (GenerateParams::new(labels), PlayParams::default());
         let (voice, output) = (VoiceParams::default(), OutputParams::default());
         for param in [&make.morph, &make.guidance, &make.variation, &play.start, &play.length, &voice.sustain] {
             round_trips(param, &values, 0.003);
@@ -340,6 +349,7 @@ mod tests {
         }
         let styles: Vec<f32> = (0..=MAX_STYLE).map(|s| make.style.preview_normalized(s)).collect();
         round_trips(&make.style, &styles, 1e-6);
+        assert_eq!(make.style.string_to_normalized_value("drum and bass"), Some(2.0 / MAX_STYLE as f32));
     }
 
     #[test]

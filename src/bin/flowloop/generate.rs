@@ -8,6 +8,7 @@ use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
 use flowloop::flow::solver::Solver;
 use flowloop::model::generator::{MAX_BEATS, TEMPO};
+use flowloop::model::job::{MAX_GUIDANCE, PLAIN, hundredths, thousandths};
 use flowloop::model::{Generator, Job};
 
 /// Solvers as the command line names them.
@@ -39,6 +40,9 @@ pub struct Generate {
     /// How many seeds, one after the other
     #[arg(long, default_value_t = 1, allow_negative_numbers = true)]
     count: u64,
+    /// How far towards the next seed, 0 to 1
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
+    morph: f64,
     /// Solver steps
     #[arg(long, default_value_t = 16, allow_negative_numbers = true)]
     steps: u32,
@@ -54,6 +58,15 @@ pub struct Generate {
     /// Label, one of those that `inspect` prints
     #[arg(long)]
     label: Option<String>,
+    /// How closely to follow the label: 1 is the model as it is, more is closer
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    guidance: f64,
+    /// How far from the seed's loop, 0 to 1
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
+    variation: f64,
+    /// Which variation
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    take: u16,
     /// auto, cpu, gpu or gpu:N
     #[arg(long, default_value = "auto")]
     device: String,
@@ -77,6 +90,15 @@ impl Generate {
             TEMPO.end(),
             self.bpm
         );
+        for (flag, share) in [("--morph", self.morph), ("--variation", self.variation)] {
+            ensure!((0.0..=1.0).contains(&share), "{flag} must be between 0 and 1, not {share}");
+        }
+        let most = f64::from(MAX_GUIDANCE) / f64::from(PLAIN);
+        ensure!(
+            (0.0..=most).contains(&self.guidance),
+            "--guidance must be between 0 and {most}, not {}",
+            self.guidance
+        );
         let last = self
             .seed
             .checked_add(self.count - 1)
@@ -93,16 +115,14 @@ impl Generate {
             None => None,
         };
         let adapter = flowloop::device::choose(&self.device)?;
-        let generator = Generator::new(model, adapter.device)?;
+        let mut generator = Generator::new(model, adapter.device)?;
         let stop = super::interruption()?;
         let mut progress = super::Progress::new(total, &format!("generating on {}", adapter.name));
-        let (mut done, beats) = (0, self.bars * BEATS_PER_BAR);
-        for seed in self.seed..=last {
-            let solver = self.solver.into();
-            let job = Job { seed, steps: self.steps, solver, beats, bpm: self.bpm, label };
-            let clip = generator.generate(&job, &mut |_, _| {
-                done += 1;
-                progress.set(done, total);
+        for (index, seed) in (self.seed..=last).enumerate() {
+            let done = index as u64 * u64::from(self.steps);
+            let clip = generator.generate(&self.job(seed, label), &mut |step, steps| {
+                let part = f64::from(step) / f64::from(steps.max(1));
+                progress.set(done + (part * f64::from(self.steps)) as u64, total);
                 if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })?;
             let path = self.path(seed);
@@ -115,6 +135,21 @@ impl Generate {
             ));
         }
         Ok(())
+    }
+
+    fn job(&self, seed: u64, label: Option<usize>) -> Job {
+        Job {
+            seed,
+            morph: thousandths(self.morph),
+            steps: self.steps,
+            solver: self.solver.into(),
+            beats: self.bars * BEATS_PER_BAR,
+            bpm: self.bpm,
+            label,
+            guidance: hundredths(self.guidance),
+            variation: thousandths(self.variation),
+            take: self.take,
+        }
     }
 
     fn path(&self, seed: u64) -> PathBuf {

@@ -3,6 +3,7 @@
 //! Each command is a file; errors are one sentence that says what to do, and a non-zero exit code.
 
 mod bench;
+mod devices;
 mod factory;
 mod generate;
 mod import;
@@ -39,8 +40,8 @@ enum Command {
     Import(import::Import),
     /// Print what a model is
     Inspect(inspect::Inspect),
-    /// List the devices the net can run on
-    Devices,
+    /// List the devices the net can run on, and choose the plugin's
+    Devices(devices::Devices),
     /// Render the licence-clean training loops of the factory model
     Factory(factory::Factory),
     /// Draw spectrograms of WAV files as a PNG
@@ -65,21 +66,11 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Sample(c) => c.run(),
         Command::Import(c) => c.run(),
         Command::Inspect(c) => c.run(),
-        Command::Devices => devices(),
+        Command::Devices(c) => c.run(),
         Command::Factory(c) => c.run(),
         Command::Sheet(c) => c.run(),
         Command::Bench(c) => c.run(),
     }
-}
-
-fn devices() -> anyhow::Result<()> {
-    let automatic = flowloop::device::choose("auto")?.id;
-    for adapter in flowloop::device::adapters() {
-        let kind = if adapter.hardware { "" } else { " (software renderer: slower than cpu)" };
-        let chosen = if adapter.id == automatic { "  <- auto" } else { "" };
-        println!("{:<8} {}{kind}{chosen}", adapter.id, adapter.name);
-    }
-    Ok(())
 }
 
 /// Training allocates large buffers at each step; glibc would map and unmap each of them anew.

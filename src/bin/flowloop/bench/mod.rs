@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use clap::Args;
 use flowloop::flow::layers::Padding;
-use flowloop::flow::solver::Solver;
 use flowloop::flow::unet::UNetConfig;
 use flowloop::model::{Generator, Job};
 use flowloop::random::Philox;
@@ -83,12 +82,12 @@ impl Bench {
     /// Median seconds of a 4-second loop at several step counts, and its share that decoding takes.
     fn speed(&self) -> anyhow::Result<()> {
         let adapter = flowloop::device::choose(&self.device)?;
-        let generator = Generator::new(super::model_of(self.model.as_deref())?, adapter.device)?;
+        let mut generator = Generator::new(super::model_of(self.model.as_deref())?, adapter.device)?;
         println!("{}: seconds per loop of 8 beats at 120 bpm (median of 5)", adapter.name);
         for steps in [1, 4, 8, 16, 32] {
             let mut times: Vec<f64> = Vec::new();
             for seed in 0..6 {
-                let job = Job { seed, steps, solver: Solver::Euler, beats: 8, bpm: 120.0, label: None };
+                let job = Job { seed, steps, ..Job::default() };
                 let start = Instant::now();
                 generator.generate(&job, &mut |_, _| ControlFlow::Continue(()))?;
                 times.push(start.elapsed().as_secs_f64());

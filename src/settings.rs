@@ -1,0 +1,129 @@
+//! What a user keeps for all projects: a folder of models and the choice of the device.
+//!
+//! The home folder is `$FLOWLOOP_HOME`, else `flowloop` in the user's folder for data. Nothing here has
+//! to exist or to be writable: what cannot be read is as it is by default, and folders are made only
+//! when something is written.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// The folder, where there is one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Home {
+    folder: Option<PathBuf>,
+    /// Outranks the settings' device.
+    device: Option<String>,
+}
+
+/// The contents of `settings.json`; entries of later versions are kept as they are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Where the plugin's net runs: `auto`, `cpu`, `gpu` or `gpu:N`.
+    pub device: String,
+    #[serde(flatten)]
+    others: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { device: "auto".into(), others: Default::default() }
+    }
+}
+
+impl Home {
+    /// The user's; `$FLOWLOOP_DEVICE` outranks its settings.
+    pub fn of_user() -> Self {
+        let named = std::env::var_os("FLOWLOOP_HOME").filter(|v| !v.is_empty()).map(PathBuf::from);
+        let folder = named.or_else(|| Some(dirs::data_dir()?.join("flowloop")));
+        Self { folder, device: std::env::var("FLOWLOOP_DEVICE").ok().filter(|v| !v.is_empty()) }
+    }
+
+    /// A folder of one's own.
+    pub fn at(folder: &Path) -> Self {
+        Self { folder: Some(folder.into()), device: None }
+    }
+
+    /// Nowhere: nothing is read or kept.
+    pub fn nowhere() -> Self {
+        Self::default()
+    }
+
+    /// The folder itself.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
+    /// The folder of model files.
+    pub fn models(&self) -> Option<PathBuf> {
+        Some(self.folder()?.join("models"))
+    }
+
+    /// The settings' file.
+    pub fn settings_file(&self) -> Option<PathBuf> {
+        Some(self.folder()?.join("settings.json"))
+    }
+
+    /// The settings; the defaults where there are none that can be read.
+    pub fn settings(&self) -> Settings {
+        let bytes = self.settings_file().and_then(|file| crate::disk::read_whole(&file).ok());
+        bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+
+    /// Keeps the plugin's device from now on.
+    pub fn keep_device(&self, device: &str) -> std::io::Result<()> {
+        self.keep(&Settings { device: device.into(), ..self.settings() })
+    }
+
+    /// Writes the settings, whole or not at all.
+    fn keep(&self, settings: &Settings) -> std::io::Result<()> {
+        let file = self.settings_file().ok_or_else(|| std::io::Error::other("there is no folder for it"))?;
+        std::fs::create_dir_all(file.parent().unwrap_or(&file))?;
+        let json = serde_json::to_string_pretty(settings).expect("settings are plain data");
+        crate::disk::write_whole(&file, format!("{json}\n").as_bytes())
+    }
+
+    /// Where the plugin's net is to run.
+    pub fn device(&self) -> String {
+        self.device.clone().unwrap_or_else(|| self.settings().device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kept_settings_come_back_and_unknown_entries_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(&folder.path().join("not/yet/there"));
+        assert_eq!(home.settings(), Settings::default());
+        home.keep_device("gpu:1").unwrap();
+        assert_eq!(home.settings().device, "gpu:1");
+        let file = home.settings_file().unwrap();
+        std::fs::write(&file, r#"{"colour": "dark", "device": "cpu"}"#).unwrap();
+        home.keep_device("auto").unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(r#""colour": "dark""#) && text.contains(r#""device": "auto""#), "{text}");
+        let names: Vec<_> =
+            std::fs::read_dir(home.folder().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names, ["settings.json"], "nothing else is left behind");
+    }
+
+    #[test]
+    fn damaged_or_missing_settings_are_the_defaults() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path());
+        for text in ["", "{", "[1, 2]", r#"{"device": 7}"#, "null"] {
+            std::fs::write(home.settings_file().unwrap(), text).unwrap();
+            assert_eq!(home.settings(), Settings::default(), "{text}");
+        }
+        std::fs::write(home.settings_file().unwrap(), "{}").unwrap();
+        assert_eq!(home.settings(), Settings::default());
+        assert_eq!(Home::nowhere().settings(), Settings::default());
+        assert!(Home::nowhere().keep_device("cpu").is_err());
+        let file = home.settings_file().unwrap();
+        assert!(Home::at(&file).keep_device("cpu").is_err(), "a file is no folder");
+    }
+}
