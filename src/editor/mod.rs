@@ -192,6 +192,9 @@ fn footer(ui: &mut Ui, status: &Status, companion: Option<&Path>) {
             ui.label(RichText::new(message).color(ERROR));
         }
     }
+    if let Some(notice) = &status.notice {
+        ui.label(RichText::new(notice).color(ERROR));
+    }
     ui.with_layout(Layout::bottom_up(Align::Min), |ui| match companion {
         Some(path) => {
             let command = format!("{} train YOUR_LOOPS -o my.flow", path.display());

@@ -46,11 +46,6 @@ pub use net::generator;
 pub use request::Request;
 pub use session::{Activity, Delivery, HISTORY, Line, Session, Status};
 
-/// The built-in model's styles.
-pub fn styles() -> Vec<String> {
-    BUILT_IN.labels.clone()
-}
-
 static BUILT_IN: LazyLock<ModelInfo> = LazyLock::new(ModelInfo::built_in);
 
 /// Why a generator gave no clip.

@@ -5,7 +5,7 @@ use nice_plug::prelude::Transport;
 
 use super::FlowloopParams;
 use super::params::GenerateParams;
-use crate::engine::{Delivery, Line, Request};
+use crate::engine::{Delivery, Line, Request, hundredths, thousandths};
 
 /// Tempo of hosts that name none.
 const DEFAULT_BPM: f64 = 120.0;
@@ -72,14 +72,13 @@ impl Wish {
 fn request(make: &GenerateParams, host: &Transport, model: u64) -> Request {
     // A clip is whole quarter notes; a bar of 7/8 is rounded with its neighbours.
     let beats = (f64::from(make.bars.value().count()) * bar(host)).round().clamp(1.0, 256.0) as u32;
-    let thousandths = |value: f32| (value * 1000.0).round() as u16;
     let seed = make.seed.value() as u64;
     let asked = Request::new(seed, make.steps.value() as u32, make.style.value() as u16, beats, bpm(host));
     Request {
-        morph: thousandths(make.morph.value()),
+        morph: thousandths(make.morph.value().into()),
         solver: make.solver.value().into(),
-        guidance: (make.guidance.value() * 100.0).round() as u16,
-        variation: thousandths(make.variation.value()),
+        guidance: hundredths(make.guidance.value().into()),
+        variation: thousandths(make.variation.value().into()),
         take: make.take.value() as u16,
         model,
         ..asked
