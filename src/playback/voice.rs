@@ -1,128 +1,338 @@
-//! One note: a place in the loop, a speed, an envelope against clicks.
+//! One sounding thing: a note, the loop in time with the transport, or what is left of either.
 
-use super::ROOT_KEY;
-use super::kernel::{Kernels, TAPS};
+use super::cut::{Cut, Motion, Span};
+use super::envelope::{Envelope, Shape};
+use super::glide::{Glide, balance};
+use super::kernel::Kernels;
+use super::settings::{Expression, Note};
+use super::{CHUNK, GAIN, ROOT_KEY};
 use crate::clip::Clip;
 
-/// Fade-in of a note, in seconds: no click, and a hit on the clip's first sample stays a hit.
-const ATTACK: f64 = 0.001;
-/// Fade-out after the key is released, in seconds.
-const RELEASE: f64 = 0.008;
+/// Fade at starts, stops and jumps of the transport and where a note's loop is moved, in seconds.
+pub(super) const FADE: f64 = 0.004;
+/// Fade of a note that is choked, that gives its voice away or comes to its slice's end, in seconds.
+pub(super) const CHOKE: f64 = 0.002;
+/// How long pitch, volume and pan take to a new value, in seconds: no steps, and still tight.
+pub(super) const RAMP: f64 = 0.005;
+/// Octaves that a note is transposed by at most, either way.
+const MAX_OCTAVES: f64 = 8.0;
 
-/// Where a voice is in its life.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Stage {
+/// What a voice is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Kind {
     #[default]
     Silent,
-    Held,
-    Released,
+    /// A note that no block has reached yet.
+    Fresh,
+    /// A note; its place is the way in its cut, in samples of the current clip.
+    Note,
+    /// In time; its place is the song position in beats.
+    Song {
+        /// Beats a sample.
+        step: f64,
+    },
 }
 
-#[derive(Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Voice {
-    pub stage: Stage,
-    key: u8,
-    channel: Option<u8>,
+    kind: Kind,
+    note: Note,
+    /// Number of the note: a higher one is newer.
+    pub age: u64,
     velocity: f32,
-    age: u64,
-    /// Place in the loop, 0..1: it means the same in clips of other lengths and rates.
-    position: f64,
-    /// Envelope, 0..1.
-    level: f32,
+    tuning: f32,
+    volume: f32,
+    pan: f32,
+    cut: Cut,
+    place: f64,
+    /// Speed by the clip's own.
+    pitch: Glide,
+    semitones: f64,
+    /// Left and right: velocity, volume and pan.
+    gains: [Glide; 2],
+    envelope: Envelope,
+    /// Against clicks, 0..1.
+    fade: Glide,
+    /// Some of it was heard.
+    begun: bool,
+    /// It was heard when the clip that fades out was played.
+    knows_old: bool,
+    /// The rest of a voice that goes on elsewhere, not a note of its own.
+    rest: bool,
 }
 
-/// What changes a sample, worked out once a block.
-pub(super) struct Steps {
-    /// Samples of the clip a sample of the host.
-    pub speed: f64,
-    position: f64,
-    attack: f32,
-    release: f32,
+/// What the voices of a stretch share: clips, rate, envelope.
+pub(super) struct Scene<'a> {
+    pub clip: &'a Clip,
+    /// The clip that fades out.
+    pub old: Option<&'a Clip>,
+    /// Gains of the new and the old clip, a sample of the stretch each.
+    pub weights: [[f32; CHUNK]; 2],
+    pub kernels: &'a Kernels,
+    pub shape: Shape,
+    pub sample_rate: f64,
+}
+
+fn samples(seconds: f64, sample_rate: f64) -> u32 {
+    (seconds * sample_rate).round().max(1.0) as u32
+}
+
+fn ratio(semitones: f64) -> f64 {
+    (semitones / 12.0).clamp(-MAX_OCTAVES, MAX_OCTAVES).exp2()
 }
 
 impl Voice {
+    pub fn start(note: Note, velocity: f32, age: u64) -> Self {
+        Self { kind: Kind::Fresh, note, velocity, age, volume: 1.0, ..Self::default() }
+    }
+
+    /// The loop at a song position, fading in.
+    pub fn in_time(beats: f64, step: f64, cut: Cut, fade: u32) -> Self {
+        let mut fading = Glide::at(0.0);
+        fading.to(1.0, fade);
+        let gains = [Glide::at(f64::from(GAIN)); 2];
+        let envelope = Envelope::steady();
+        Self { kind: Kind::Song { step }, cut, place: beats, gains, envelope, fade: fading, ..Self::default() }
+    }
+
     pub fn sounding(&self) -> bool {
-        self.stage != Stage::Silent
+        self.kind != Kind::Silent
     }
 
-    /// True for a sounding note of `key` on `channel`; None matches all.
-    pub fn is(&self, key: Option<u8>, channel: Option<u8>) -> bool {
-        let same_channel = channel.is_none() || self.channel.is_none() || self.channel == channel;
-        self.sounding() && key.is_none_or(|k| k == self.key) && same_channel
+    /// True once some of it was heard, while it sounds.
+    pub fn heard(&self) -> bool {
+        self.sounding() && self.begun
     }
 
-    pub fn age(&self) -> u64 {
-        self.age
+    pub fn fresh(&self) -> bool {
+        self.kind == Kind::Fresh
     }
 
-    pub fn position(&self) -> f64 {
-        self.position
+    /// True for a note that was neither choked nor taken.
+    pub fn plays(&self) -> bool {
+        self.sounding() && !self.leaves()
     }
 
-    pub fn start(&mut self, key: u8, channel: Option<u8>, velocity: f32, age: u64) {
-        *self = Self { stage: Stage::Held, key, channel, velocity, age, position: 0.0, level: 0.0 };
+    pub fn released(&self) -> bool {
+        self.envelope.released()
+    }
+
+    /// It fades out for good.
+    pub fn leaves(&self) -> bool {
+        self.fade.target() == 0.0
+    }
+
+    /// How much of the fade is left.
+    pub fn fade(&self) -> f64 {
+        self.fade.value()
+    }
+
+    pub fn cut(&self) -> &Cut {
+        &self.cut
+    }
+
+    /// The note that it plays; None for the loop in time and for rests.
+    pub fn note(&self) -> Option<Note> {
+        (matches!(self.kind, Kind::Note | Kind::Fresh) && !self.rest).then_some(self.note)
+    }
+
+    /// True for a playing note of these names.
+    pub fn is(&self, key: Option<u8>, channel: Option<u8>, id: Option<i32>) -> bool {
+        self.plays() && self.note().is_some_and(|n| n.is(key, channel, id))
+    }
+
+    /// The song position.
+    pub fn song(&self) -> Option<f64> {
+        matches!(self.kind, Kind::Song { .. }).then_some(self.place)
+    }
+
+    /// Moves on to where the song is.
+    pub fn follow(&mut self, beats: f64, step: f64) {
+        self.place = beats;
+        self.kind = Kind::Song { step };
     }
 
     pub fn release(&mut self) {
-        self.stage = Stage::Released;
+        self.envelope.release();
     }
 
-    pub fn steps(&self, sample_rate: f64, clip: &Clip) -> Steps {
-        let pitch = ((f64::from(self.key) - f64::from(ROOT_KEY)) / 12.0).exp2();
-        let speed = pitch * f64::from(clip.sample_rate) / sample_rate;
-        Steps {
-            speed,
-            position: speed / clip.len() as f64,
-            attack: (1.0 / (ATTACK * sample_rate)) as f32,
-            release: (1.0 / (RELEASE * sample_rate)) as f32,
+    /// Fades out in `seconds`.
+    pub fn leave(&mut self, seconds: f64, sample_rate: f64) {
+        self.fade.to(0.0, samples(seconds, sample_rate));
+    }
+
+    /// A fresh note begins.
+    pub fn begin(&mut self, cut: Cut, bend: f32) {
+        self.kind = Kind::Note;
+        self.cut = cut;
+        self.semitones = self.transposed(bend);
+        self.pitch = Glide::at(ratio(self.semitones));
+        self.gains = self.levels().map(Glide::at);
+    }
+
+    /// The bend of all notes, in semitones.
+    pub fn bend(&mut self, bend: f32, sample_rate: f64) {
+        let semitones = self.transposed(bend);
+        if self.kind == Kind::Note && semitones != self.semitones {
+            self.semitones = semitones;
+            self.pitch.to(ratio(semitones), samples(RAMP, sample_rate));
         }
     }
 
-    /// The gain of the next sample: envelope times velocity.
-    pub fn advance_envelope(&mut self, steps: &Steps) -> f32 {
-        match self.stage {
-            Stage::Held => self.level = (self.level + steps.attack).min(1.0),
-            _ => self.level = (self.level - steps.release).max(0.0),
-        }
-        self.level * self.velocity
+    /// Semitones from the clip's own pitch: by the key in a loop, none in a slice.
+    fn transposed(&self, bend: f32) -> f64 {
+        let key = if self.cut.once { 0.0 } else { f64::from(self.note.key) - f64::from(ROOT_KEY) };
+        key + f64::from(bend) + f64::from(self.tuning)
     }
 
-    pub fn read(&self, clip: &Clip, kernels: &Kernels, steps: &Steps) -> [f32; 2] {
-        read_at(clip, kernels, self.position, steps.speed)
-    }
-
-    pub fn advance(&mut self, steps: &Steps) {
-        self.position = (self.position + steps.position).fract();
-        if self.stage == Stage::Released && self.level <= 0.0 {
-            self.stage = Stage::Silent;
+    pub fn express(&mut self, expression: Expression, sample_rate: f64) {
+        match expression {
+            Expression::Tuning(semitones) if semitones.is_finite() => self.tuning = semitones,
+            Expression::Volume(gain) if gain.is_finite() => self.volume = gain.max(0.0),
+            Expression::Pan(pan) if pan.is_finite() => self.pan = pan,
+            _ => {}
+        }
+        let levels = self.levels();
+        for (gain, level) in self.gains.iter_mut().zip(levels) {
+            gain.to(level, samples(RAMP, sample_rate));
         }
     }
-}
 
-/// Left and right at `position` (0..1) of the loop, read at `speed` samples a sample.
-pub(super) fn read_at(clip: &Clip, kernels: &Kernels, position: f64, speed: f64) -> [f32; 2] {
-    let length = clip.len();
-    let exact = position * length as f64;
-    // Rounding of the place must not turn an exact read into a blend of neighbours.
-    let exact = if (exact - exact.round()).abs() < 1e-6 { exact.round() } else { exact };
-    let (index, frac) = (exact as usize % length, exact.fract());
-    if frac == 0.0 && speed <= 1.0 + 1e-9 {
-        return [clip.samples[0][index], clip.samples[1][index]];
+    fn levels(&self) -> [f64; 2] {
+        balance(self.pan).map(|side| side * f64::from(GAIN * self.velocity * self.volume))
     }
-    let taps = kernels.taps(frac, speed);
-    let first = index as isize + 1 - TAPS as isize / 2;
-    let mut sum = [0f32; 2];
-    if first >= 0 && first as usize + TAPS <= length {
-        let first = first as usize;
-        for (channel, sum) in clip.samples.iter().zip(&mut sum) {
-            *sum = channel[first..first + TAPS].iter().zip(&taps).map(|(s, t)| s * t).sum();
+
+    /// Plays `cut` from now on, fading in; returns the rest of what it played. A turn backwards is one
+    /// on the spot.
+    pub fn move_to(&mut self, cut: Cut, clip: &Clip, sample_rate: f64) -> Self {
+        let mut rest = Self { rest: true, ..*self };
+        rest.leave(FADE, sample_rate);
+        let (from, to) = (Span::new(&self.cut, clip), Span::new(&cut, clip));
+        let way = if cut.reverse == self.cut.reverse { self.place } else { from.length - self.place };
+        self.place = way.rem_euclid(to.length);
+        self.cut = cut;
+        self.fade = Glide::at(0.0);
+        self.fade.to(1.0, samples(FADE, sample_rate));
+        rest
+    }
+
+    /// True when a move of its loop would be heard as one: it loops, and no fade is under way.
+    pub fn moves(&self) -> bool {
+        self.kind == Kind::Note && !self.cut.once && self.fade.left() == 0 && self.plays()
+    }
+
+    /// The clip changed for one that is `ratio` times as long: the place in it stays the same share.
+    pub fn rescale(&mut self, ratio: f64) {
+        if self.kind == Kind::Note {
+            self.place *= ratio;
         }
-        return sum;
+        self.knows_old = self.begun;
     }
-    for (i, tap) in taps.iter().enumerate() {
-        let at = (first + i as isize).rem_euclid(length as isize) as usize;
-        sum[0] += tap * clip.samples[0][at];
-        sum[1] += tap * clip.samples[1][at];
+
+    /// The way in its span and the speed, in samples of `clip`, which may be another than the one that
+    /// its place is counted in (`current`).
+    pub fn motion(&self, span: &Span, clip: &Clip, current: &Clip, sample_rate: f64) -> Motion {
+        match self.kind {
+            Kind::Song { step } => {
+                let by_beat = span.length / span.beats;
+                let travelled = self.place.rem_euclid(span.beats) * by_beat;
+                Motion { travelled, speed: step * by_beat, change: 0.0, fastest: step * by_beat }
+            }
+            _ => {
+                let ratio = clip.len() as f64 / current.len() as f64;
+                let own = f64::from(current.sample_rate) / sample_rate * ratio;
+                Motion {
+                    travelled: self.place * ratio,
+                    speed: self.pitch.value() * own,
+                    change: self.pitch.step() * own,
+                    fastest: self.pitch.highest() * own,
+                }
+            }
+        }
     }
-    sum
+
+    /// Adds the next samples of its sound; returns false when it ended.
+    pub fn render(&mut self, scene: &Scene, left: &mut [f32], right: &mut [f32]) -> bool {
+        let mut at = 0;
+        while at < left.len() && self.sounding() {
+            at += self.stretch(scene, at, &mut left[at..], &mut right[at..]);
+        }
+        self.sounding()
+    }
+
+    /// Adds as many samples as there are to the next turn of its life; returns how many. `offset` is
+    /// where the scene's weights begin.
+    fn stretch(&mut self, scene: &Scene, offset: usize, left: &mut [f32], right: &mut [f32]) -> usize {
+        let span = Span::new(&self.cut, scene.clip);
+        let motion = self.motion(&span, scene.clip, scene.clip, scene.sample_rate);
+        let mut n = left.len();
+        let mut limit = |samples: u32| n = n.min(samples as usize);
+        if self.pitch.left() > 0 {
+            limit(self.pitch.left());
+        }
+        if self.cut.once && !self.leaves() {
+            let to_fade = (span.length - motion.travelled) / motion.fastest - CHOKE * scene.sample_rate;
+            match to_fade >= 1.0 {
+                true => limit(to_fade as u32),
+                false => self.leave(CHOKE, scene.sample_rate),
+            }
+        }
+        if self.leaves() {
+            limit(self.fade.left());
+        }
+        let mut levels = [0f32; CHUNK];
+        let lives = self.envelope.advance(&scene.shape, &mut levels[..n]);
+        let dies = lives < n;
+        let n = lives;
+        let (mut l, mut r) = ([0f32; CHUNK], [0f32; CHUNK]);
+        let (l, r) = (&mut l[..n], &mut r[..n]);
+        span.fill(scene.clip, scene.kernels, motion, l, r);
+        if let Some(old) = scene.old.filter(|_| self.knows_old) {
+            self.mix_old(scene, old, offset, l, r);
+        }
+        for (channel, gain) in [&mut *l, &mut *r].into_iter().zip(&mut self.gains) {
+            channel.iter_mut().zip(&levels).for_each(|(s, level)| *s *= level);
+            gain.scale(channel);
+            let mut fade = self.fade;
+            fade.scale(channel);
+        }
+        for (out, sound) in [(left, l), (right, r)] {
+            out.iter_mut().zip(sound).for_each(|(o, s)| *o += *s);
+        }
+        self.move_on(n, &span, &motion);
+        if dies || (self.leaves() && self.fade.left() == 0) {
+            self.kind = Kind::Silent;
+        }
+        n
+    }
+
+    /// Cross-fades from the old clip's sound.
+    fn mix_old(&self, scene: &Scene, old: &Clip, offset: usize, left: &mut [f32], right: &mut [f32]) {
+        let (mut l, mut r) = ([0f32; CHUNK], [0f32; CHUNK]);
+        let n = left.len();
+        let span = Span::new(&self.cut, old);
+        let motion = self.motion(&span, old, scene.clip, scene.sample_rate);
+        span.fill(old, scene.kernels, motion, &mut l[..n], &mut r[..n]);
+        let [up, down] = &scene.weights;
+        for i in 0..n {
+            let (up, down) = (up[offset + i], down[offset + i]);
+            left[i] = left[i] * up + l[i] * down;
+            right[i] = right[i] * up + r[i] * down;
+        }
+    }
+
+    fn move_on(&mut self, samples: usize, span: &Span, motion: &Motion) {
+        self.begun |= samples > 0;
+        self.fade.advance(samples);
+        match self.kind {
+            Kind::Song { step } => self.place += samples as f64 * step,
+            _ => {
+                self.place = motion.after(samples).travelled;
+                self.pitch.advance(samples);
+                if !self.cut.once && self.place >= span.length {
+                    self.place = self.place.rem_euclid(span.length);
+                }
+            }
+        }
+    }
 }
