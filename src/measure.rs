@@ -9,6 +9,8 @@ use crate::codec::mel::MelBank;
 pub struct Comparison {
     /// Mean absolute log-mel difference of the mid channel, in dB (floor -72 dB).
     pub log_mel_db: f64,
+    /// The same at a window of 4096, which tells tones apart.
+    pub tonal_db: f64,
     /// Correlation of the onset envelopes.
     pub onset_correlation: f64,
     /// Level above 8 kHz, decoded minus original, in dB.
@@ -26,16 +28,23 @@ pub struct Comparison {
 const WINDOW: usize = 512;
 const HOP: usize = 128;
 const BANDS: usize = 80;
+/// Window, hop and bands that tell tones apart.
+const TONAL: [usize; 3] = [4096, 1024, 160];
 
 /// Log-mel frames in dB (`[frame][band]`) at a hop of about 128 samples.
 fn log_mel(signal: &[f32], sample_rate: u32) -> (Vec<f32>, usize) {
-    let framing = Framing::new(WINDOW);
-    let bank = MelBank::new(BANDS, framing.bins(), sample_rate, -72.0);
-    let frames = (signal.len() / HOP).max(1);
+    log_mel_of(signal, sample_rate, [WINDOW, HOP, BANDS])
+}
+
+/// Log-mel frames in dB (`[frame][band]`) of a window, hop and number of bands.
+fn log_mel_of(signal: &[f32], sample_rate: u32, [window, hop, bands]: [usize; 3]) -> (Vec<f32>, usize) {
+    let framing = Framing::new(window);
+    let bank = MelBank::new(bands, framing.bins(), sample_rate, -72.0);
+    let frames = (signal.len() / hop).max(1);
     let mut spectra = Vec::new();
     framing.analyse(signal, &centres(signal.len(), frames), &mut spectra);
-    let mut out = vec![0.0; frames * BANDS];
-    for (frame, out) in spectra.chunks_exact(framing.bins()).zip(out.chunks_exact_mut(BANDS)) {
+    let mut out = vec![0.0; frames * bands];
+    for (frame, out) in spectra.chunks_exact(framing.bins()).zip(out.chunks_exact_mut(bands)) {
         let power: Vec<f32> = frame.iter().map(|c| c.norm_sqr()).collect();
         bank.decibels(&power, out);
     }
@@ -172,11 +181,15 @@ fn correlation(a: &[f32], b: &[f32]) -> f64 {
 /// Compares a loop with what a codec made of it; both must have the same length.
 pub fn compare(original: &Clip, decoded: &Clip) -> Comparison {
     let (a, b) = (mid(original), mid(decoded));
-    let (mel_a, mel_b) = (log_mel(&a, original.sample_rate).0, log_mel(&b, decoded.sample_rate).0);
-    let difference: f64 = mel_a.iter().zip(&mel_b).map(|(x, y)| f64::from((x - y).abs())).sum();
+    let difference = |sizes| {
+        let of = |signal: &[f32], clip: &Clip| log_mel_of(signal, clip.sample_rate, sizes).0;
+        let (a, b) = (of(&a, original), of(&b, decoded));
+        a.iter().zip(&b).map(|(x, y)| f64::from((x - y).abs())).sum::<f64>() / a.len().max(1) as f64
+    };
     let width = |clip: &Clip, mid: &[f32]| level(&side(clip)).max(level(mid) - 40.0) - level(mid);
     Comparison {
-        log_mel_db: difference / mel_a.len().max(1) as f64,
+        log_mel_db: difference([WINDOW, HOP, BANDS]),
+        tonal_db: difference(TONAL),
         onset_correlation: correlation(&onsets(original), &onsets(decoded)),
         high_band_db: high_level(&b, decoded.sample_rate) - high_level(&a, original.sample_rate),
         width_db: width(decoded, &b) - width(original, &a),
@@ -191,6 +204,7 @@ pub fn mean(all: &[Comparison]) -> Comparison {
     let of = |f: fn(&Comparison) -> f64| all.iter().map(f).sum::<f64>() / all.len().max(1) as f64;
     Comparison {
         log_mel_db: of(|c| c.log_mel_db),
+        tonal_db: of(|c| c.tonal_db),
         onset_correlation: of(|c| c.onset_correlation),
         high_band_db: of(|c| c.high_band_db),
         width_db: of(|c| c.width_db),

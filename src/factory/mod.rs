@@ -89,12 +89,6 @@ pub fn render_from(
     Ok(Summary { loops, seconds, sounds: bank.len(), missing })
 }
 
-/// Renders `count` drum loops of a set, in order, into `sink`, which may end it.
-pub fn render_set(bank: &SoundBank, count: usize, seed: u64, sink: &mut dyn FnMut(FactoryLoop) -> ControlFlow<()>) {
-    let options = SetOptions { loops: count, seed, content: Content::Drums, ..SetOptions::default() };
-    render_with(bank, &options, sink).expect("drums need no sound font");
-}
-
 /// Renders a set from a bank; how many loops and seconds the sink took.
 pub fn render_with(
     bank: &SoundBank,

@@ -190,7 +190,7 @@ impl SoundBank {
 
     /// Decaying tones and noise for every role, for tests without any package.
     #[cfg(test)]
-    pub(super) fn of_test_tones() -> Self {
+    pub(crate) fn of_test_tones() -> Self {
         let tone = |index: usize, role: Role| {
             let wave = |i: usize| {
                 let t = i as f32 / SAMPLE_RATE as f32;

@@ -98,6 +98,12 @@ impl UNetConfig {
         widest * widest * (self.widths.len() * (8 + 16 * self.blocks) + 4)
     }
 
+    /// The same net for another number of labels (none when it takes no condition).
+    pub fn with_labels(self, labels: usize) -> Self {
+        let labels = if self.conditioned() { labels } else { 0 };
+        Self { labels, ..self }
+    }
+
     fn conditioned(&self) -> bool {
         self.blocks > 0
     }
@@ -133,7 +139,7 @@ impl UNet {
         let w = &config.widths;
         let (layers, deep) = (w.len(), *w.last().expect("a valid configuration has layers"));
         let input = config.channels + if config.frames_per_beat.is_some() { PHASES } else { 0 };
-        let condition = 1 + 2 * TIME_OCTAVES + 1 + config.labels;
+        let condition = Self::condition_inputs(config);
         let blocks = |c| (0..config.blocks).map(|_| Block::new(c, CONDITION, device)).collect::<Vec<_>>();
         let up_width = |i: usize| if i + 1 < layers { w[layers - 2 - i] } else { config.last_width };
         Self {
@@ -151,6 +157,11 @@ impl UNet {
             up_blocks: (0..layers - 1).map(|i| blocks(up_width(i))).collect(),
             config: config.clone(),
         }
+    }
+
+    /// Inputs of the condition's first layer: time, tempo, and the labels last.
+    pub fn condition_inputs(config: &UNetConfig) -> usize {
+        1 + 2 * TIME_OCTAVES + 1 + config.labels
     }
 
     /// What the net was built from.

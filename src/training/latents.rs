@@ -8,7 +8,7 @@ use safetensors::SafeTensors;
 use crate::codec::{Codec, CodecConfig, CodecError, LATENTS_PER_BEAT};
 use crate::dataset::Loop;
 use crate::disk::read_whole;
-use crate::model::read_tensor;
+use crate::model::{Model, read_tensor};
 
 /// One loop's standardised latents.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,7 +43,7 @@ pub struct LatentSet {
     pub validation: Vec<LatentLoop>,
     /// Names of the labels.
     pub labels: Vec<String>,
-    /// Per channel over the training loops, before standardising.
+    /// Per channel over the training loops (or the base's), before standardising.
     pub mean: Vec<f32>,
     /// Per channel over the training loops, before standardising; positive.
     pub std: Vec<f32>,
@@ -72,16 +72,17 @@ pub enum LatentError {
 }
 
 impl LatentSet {
-    /// Fits the codec on the training loops (or takes `codec`), encodes all and standardises.
+    /// Fits the codec on the training loops, encodes all and standardises. With a `base` to go on from,
+    /// its codec, statistics and labels are taken over, and labels that it lacks come after its own.
     pub fn encode(
         training: &[&Loop],
         validation: &[&Loop],
         config: CodecConfig,
-        codec: Option<Codec>,
+        base: Option<&Model>,
         stride: usize,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, LatentError> {
-        let codec = match codec {
+        let codec = match base.and_then(|b| b.codec.clone()) {
             Some(codec) => codec,
             None => {
                 let clips: Vec<_> = training.iter().map(|l| &l.clip).collect();
@@ -97,10 +98,15 @@ impl LatentSet {
         let mut labels: Vec<String> = training.iter().filter_map(|l| l.label.clone()).collect();
         labels.sort();
         labels.dedup();
+        if let Some(base) = base {
+            let known = &base.header.labels;
+            labels.retain(|l| !known.contains(l));
+            labels = known.iter().cloned().chain(labels).collect();
+        }
         let encode = |loops: &[&Loop]| -> Result<Vec<LatentLoop>, LatentError> {
             let encoded = loops.par_iter().map(|l| {
                 let latents = codec.encode(&l.clip)?;
-                let label = l.label.as_ref().and_then(|name| labels.binary_search(name).ok());
+                let label = l.label.as_ref().and_then(|name| labels.iter().position(|own| own == name));
                 Ok(LatentLoop { frames: latents.frames, values: latents.values, bpm: l.clip.bpm, label })
             });
             let encoded: Result<Vec<_>, LatentError> = encoded.collect();
@@ -111,7 +117,8 @@ impl LatentSet {
             return Err(LatentError::Stride(stride));
         }
         let channels = codec.config().channels;
-        Ok(Self::standardised(channels, training, validation, labels, Some(codec)))
+        let statistics = base.map(|b| (b.mean.clone(), b.std.clone()));
+        Ok(Self::standardised(channels, training, validation, labels, Some(codec), statistics))
     }
 
     /// Latents that another codec made: a safetensors file with a tensor `latents`
@@ -137,7 +144,7 @@ impl LatentSet {
         for (i, one) in all.enumerate() {
             if i % 10 == 1 { validation.push(one) } else { training.push(one) }
         }
-        Ok(Self::standardised(channels, training, validation, Vec::new(), None))
+        Ok(Self::standardised(channels, training, validation, Vec::new(), None, None))
     }
 
     fn standardised(
@@ -146,8 +153,10 @@ impl LatentSet {
         mut validation: Vec<LatentLoop>,
         labels: Vec<String>,
         codec: Option<Codec>,
+        known: Option<(Vec<f32>, Vec<f32>)>,
     ) -> Self {
-        let (mean, std): (Vec<f32>, Vec<f32>) = (0..channels).map(|c| statistics(&training, c)).unzip();
+        let (mean, std): (Vec<f32>, Vec<f32>) =
+            known.unwrap_or_else(|| (0..channels).map(|c| statistics(&training, c)).unzip());
         for one in training.iter_mut().chain(&mut validation) {
             for (c, row) in one.values.chunks_exact_mut(one.frames).enumerate() {
                 row.iter_mut().for_each(|v| *v = (*v - mean[c]) / std[c]);

@@ -1,13 +1,15 @@
 //! Training: latents in, a model out.
 //!
 //! [`latents`] turns loops (or another codec's latents) into a standardised set, [`Trainer`] makes
-//! one step after the other, [`checkpoint`] keeps it safe. Each step draws its loops, times and
+//! one step after the other, [`checkpoint`] keeps it safe, [`window`] chooses
+//! the codec. Each step draws its loops, times and
 //! noise from counters of (seed, step), so a resumed run sees what an unbroken one would have seen.
 //! Runs on the companion's main thread, on any Burn device.
 
 pub mod checkpoint;
 pub mod ema;
 pub mod latents;
+pub mod window;
 
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
@@ -15,7 +17,7 @@ use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::flow::objective::{self, TimeSampling};
-use crate::flow::unet::{UNet, UNetConfig};
+use crate::flow::unet::{UNet, UNetConfig, Weights, with_weights};
 use crate::flow::{Condition, Velocity};
 use crate::random::Philox;
 use ema::Ema;
@@ -88,6 +90,21 @@ impl Trainer {
         let net = UNet::new(net, &device).materialize();
         let ema = Ema::new(&net);
         Self { optimizer: optimizer(), config, net, ema, step: 0, device }
+    }
+
+    /// Goes on from the weights of a trained net of `net`'s size that may know fewer labels: the labels that
+    /// it lacks begin as no label at all. Says in a sentence what does not fit.
+    pub fn from_weights(
+        net: &UNetConfig,
+        weights: &Weights,
+        config: TrainingConfig,
+        device: &Device,
+    ) -> Result<Self, String> {
+        let device = device.clone().autodiff();
+        let blank = UNet::new(net, &device);
+        let net = with_weights(blank, &with_labels(net, weights))?;
+        let ema = Ema::new(&net);
+        Ok(Self { optimizer: optimizer(), config, net, ema, step: 0, device })
     }
 
     /// Steps done.
@@ -187,6 +204,22 @@ pub fn validation_loss(
 pub fn constant_loss(loops: &[LatentLoop]) -> f64 {
     let squares = |l: &LatentLoop| l.values.iter().map(|v| f64::from(v * v)).sum::<f64>() / l.values.len() as f64;
     1.0 + loops.iter().map(squares).sum::<f64>() / loops.len().max(1) as f64
+}
+
+/// The weights of a net of fewer labels, made to fit one of more: labels are the last inputs of the
+/// condition's first layer.
+fn with_labels(net: &UNetConfig, weights: &Weights) -> Weights {
+    let mut weights = weights.clone();
+    if let Some(first) = weights.get_mut("condition.0.inner.weight")
+        && let [inputs, outputs] = first.shape[..]
+    {
+        let needed = UNet::condition_inputs(net);
+        if inputs < needed {
+            first.values.resize(needed * outputs, 0.0);
+            first.shape[0] = needed;
+        }
+    }
+    weights
 }
 
 fn optimizer() -> ModuleOptimizer {

@@ -6,13 +6,13 @@ use std::sync::atomic::Ordering;
 use anyhow::{anyhow, bail, ensure};
 use clap::Args;
 use flowloop::codec::{CodecConfig, LATENTS_PER_BEAT};
-use flowloop::dataset::{self, Dataset, ScanOptions};
+use flowloop::dataset::{self, Dataset, Loop, ScanOptions};
 use flowloop::device::Adapter;
 use flowloop::flow::layers::Padding;
 use flowloop::flow::unet::{UNetConfig, weights_of};
 use flowloop::model::{Header, Model, Precision};
 use flowloop::training::latents::LatentSet;
-use flowloop::training::{Trainer, TrainingConfig, checkpoint, constant_loss};
+use flowloop::training::{Trainer, TrainingConfig, checkpoint, constant_loss, window};
 
 #[derive(Args)]
 pub struct Train {
@@ -31,15 +31,23 @@ pub struct Train {
     /// Loops a step
     #[arg(long, default_value_t = 32)]
     batch: usize,
-    /// Step size
-    #[arg(long, default_value_t = 8e-4)]
-    learning_rate: f64,
+    /// Model to go on from instead of starting from nothing: a file, or the word factory. Its size, codec
+    /// and labels are taken over
+    #[arg(long, conflicts_with_all = ["latents", "widths", "blocks"])]
+    from: Option<PathBuf>,
+    /// Step size; left out, 8e-4, or 2e-4 with --from
+    #[arg(long)]
+    learning_rate: Option<f64>,
     /// Channels of the layers, from the outside in
     #[arg(long, value_delimiter = ',', default_value = "256,320,384")]
     widths: Vec<usize>,
     /// Residual blocks at each level; 0 is the tutorial's plain net
     #[arg(long, default_value_t = 1)]
     blocks: usize,
+    /// Samples of the codec's window; left out, the one that suits the loops best: short for drums, long for
+    /// tones
+    #[arg(long, value_parser = ["512", "1024", "2048", "4096"], conflicts_with_all = ["from", "latents"])]
+    window: Option<String>,
     /// Share of the loops held out
     #[arg(long, default_value_t = 0.1)]
     validation: f64,
@@ -67,31 +75,39 @@ pub struct Train {
 const VALIDATED: usize = 128;
 /// Up to so many loops, each is listed without being asked for.
 const LISTED: usize = 40;
+/// Minutes of loops below which a model soon memorises them.
+const ENOUGH_MINUTES: f64 = 10.0;
+/// Checkpoints without a better validation loss before it is said that the model memorises.
+const PATIENCE: u64 = 4;
 /// Steps between two readings of the loss: reading it makes a GPU wait.
 const READ_EVERY: u64 = 10;
 
 impl Train {
-    pub fn run(self) -> anyhow::Result<()> {
+    pub fn run(mut self) -> anyhow::Result<()> {
         ensure!(self.steps > 0 && self.every > 0, "--steps and --every must be at least 1");
         ensure!((1..=4096).contains(&self.batch), "--batch must be between 1 and 4096");
-        ensure!(self.learning_rate.is_finite() && self.learning_rate > 0.0, "--learning-rate must be positive");
+        let rate = self.learning_rate.unwrap_or(if self.from.is_some() { 2e-4 } else { 8e-4 });
+        ensure!(rate.is_finite() && rate > 0.0, "--learning-rate must be positive");
         ensure!((0.0..0.9).contains(&self.validation), "--validation must be 0 or more and below 0.9");
         // Before minutes of reading: the settings, the output and the device.
+        let base = self.base()?;
+        if let Some(base) = base.as_ref().filter(|_| self.credits.is_empty()) {
+            self.credits = base.header.credits.clone();
+        }
         let channels = CodecConfig::default().channels;
         self.net(channels, 0, true).validate().map_err(|e| anyhow!("{e}; change --widths or --blocks"))?;
         self.check_output()?;
         let adapter = flowloop::device::choose(&self.device)?;
-        let set = self.latent_set()?;
-        let net = self.net(set.channels, set.labels.len(), set.codec.is_some());
-        net.validate().map_err(anyhow::Error::msg)?;
-        let config = TrainingConfig {
-            batch: self.batch,
-            learning_rate: self.learning_rate,
-            seed: self.seed,
-            ..TrainingConfig::default()
+        let set = self.latent_set(base.as_ref())?;
+        let net = match &base {
+            Some(base) => base.header.net.clone().with_labels(set.labels.len()),
+            None => self.net(set.channels, set.labels.len(), set.codec.is_some()),
         };
+        net.validate().map_err(anyhow::Error::msg)?;
+        let config =
+            TrainingConfig { batch: self.batch, learning_rate: rate, seed: self.seed, ..TrainingConfig::default() };
         let folder = checkpoint_folder(&self.output);
-        let data = set.digest();
+        let data = set.digest() + base.as_ref().map_or("", |b| &b.hash);
         if self.fresh {
             checkpoint::remove(&folder);
         }
@@ -101,7 +117,11 @@ impl Train {
                 println!("going on from step {} ({})", trainer.step(), folder.display());
                 trainer
             }
-            None => Trainer::new(&net, config, &adapter.device),
+            None => match &base {
+                Some(base) => Trainer::from_weights(&net, &base.weights, config, &adapter.device)
+                    .map_err(|e| anyhow!("--from: {e}"))?,
+                None => Trainer::new(&net, config, &adapter.device),
+            },
         };
         self.train(trainer, &set, &data, &folder, &adapter)
     }
@@ -119,8 +139,22 @@ impl Train {
         Ok(())
     }
 
-    fn stride(&self) -> usize {
-        1 << self.widths.len().min(16)
+    /// The model to go on from.
+    fn base(&self) -> anyhow::Result<Option<Model>> {
+        let Some(path) = &self.from else { return Ok(None) };
+        let model = match path.as_os_str() == "factory" && !path.exists() {
+            true => super::model_of(None)?,
+            false => super::model_of(Some(path))?,
+        };
+        ensure!(
+            model.codec.is_some(),
+            "--from: this model has no codec of its own; choose one that `flowloop train` made"
+        );
+        Ok(Some(model))
+    }
+
+    fn stride(&self, base: Option<&Model>) -> usize {
+        base.map_or(1 << self.widths.len().min(16), |b| b.header.net.stride())
     }
 
     fn net(&self, channels: usize, labels: usize, phases: bool) -> UNetConfig {
@@ -136,9 +170,10 @@ impl Train {
         }
     }
 
-    fn latent_set(&self) -> anyhow::Result<LatentSet> {
+    fn latent_set(&self, base: Option<&Model>) -> anyhow::Result<LatentSet> {
+        let stride = self.stride(base);
         if let Some(path) = &self.latents {
-            return Ok(LatentSet::from_file(path, self.stride())?);
+            return Ok(LatentSet::from_file(path, stride)?);
         }
         let Some(folder) = &self.folder else { bail!("name a folder of loops") };
         let mut progress = super::Progress::new(0, "reading");
@@ -147,15 +182,25 @@ impl Train {
         })?;
         drop(progress);
         println!("{}", self.found(&scanned));
+        let minutes = scanned.loops.iter().map(|l| l.clip.seconds()).sum::<f64>() / 60.0;
+        if minutes < ENOUGH_MINUTES {
+            println!(
+                "warning: {minutes:.1} minutes of loops are little: the model will soon repeat them. {ENOUGH_MINUTES:.0} minutes or more do better{}",
+                if base.is_none() { ", and so does going on from the built-in model: --from factory" } else { "" }
+            );
+        }
         let (training, validation) = dataset::split(&scanned.loops, self.validation, self.seed);
         ensure!(
             !validation.is_empty() || self.validation == 0.0,
             "there are too few loops ({}) to hold one out; add loops, or learn without validation: --validation 0",
             training.len()
         );
-        let mut progress = super::Progress::new(0, "fitting the codec");
-        let config = CodecConfig::default();
-        let set = LatentSet::encode(&training, &validation, config, None, self.stride(), &mut |done, total| {
+        let config = match base {
+            Some(_) => CodecConfig::default(),
+            None => self.codec(&training)?,
+        };
+        let mut progress = super::Progress::new(0, "preparing the loops");
+        let set = LatentSet::encode(&training, &validation, config, base, stride, &mut |done, total| {
             progress.set(done as u64, total as u64);
         })?;
         drop(progress);
@@ -169,10 +214,26 @@ impl Train {
         if left_out > 0 {
             println!(
                 "{left_out} loops left out: this net needs lengths in multiples of {} beats; fewer --widths need less",
-                self.stride() / LATENTS_PER_BEAT
+                stride / LATENTS_PER_BEAT
             );
         }
         Ok(set)
+    }
+
+    /// The codec's settings: by the window asked for, or the one that suits the loops.
+    fn codec(&self, training: &[&Loop]) -> anyhow::Result<CodecConfig> {
+        if let Some(window) = &self.window {
+            return Ok(window::of(window.parse()?));
+        }
+        let clips: Vec<_> = training.iter().map(|l| &l.clip).collect();
+        let mut progress = super::Progress::new(0, "choosing the codec");
+        let chosen = window::choose(&clips, &mut |done, all| progress.set(done as u64, all as u64));
+        drop(progress);
+        // Too few loops for a choice: the training says so itself.
+        let Ok((config, errors)) = chosen else { return Ok(CodecConfig::default()) };
+        let errors: Vec<String> = errors.iter().map(|(window, error)| format!("{window}: {error:.2}")).collect();
+        println!("codec: a window of {} samples (errors in dB: {})", config.window, errors.join(", "));
+        Ok(config)
     }
 
     /// Counts, each skipped file with its reason, and each used one where they are few.
@@ -200,7 +261,7 @@ impl Train {
         let mut progress = super::Progress::new(self.steps, &format!("training on {}", adapter.name));
         progress.begin_at(trainer.step());
         let (mut pending, mut validation) = (Vec::new(), String::new());
-        let mut saved = None;
+        let (mut saved, mut best) = (None, (f64::INFINITY, 0));
         while trainer.step() < self.steps && !stop.load(Ordering::Relaxed) {
             pending.push(trainer.advance(set));
             let (step, last) = (trainer.step(), trainer.step() == self.steps);
@@ -215,8 +276,17 @@ impl Train {
                     saved = Some(step);
                     let mut line = format!("step {step}: loss {loss:.4}");
                     if !held_out.is_empty() {
-                        validation = format!(", validation {:.4}", trainer.validation_loss(held_out, set.channels));
+                        let judged = trainer.validation_loss(held_out, set.channels);
+                        validation = format!(", validation {judged:.4}");
                         line += &validation;
+                        if judged < best.0 {
+                            best = (judged, step);
+                        } else if step - best.1 == PATIENCE * self.every {
+                            let since = best.1;
+                            line += &format!(
+                                "\nwarning: held-out loops are learnt no better since step {since}: the model begins to memorise. Stop it with ctrl-c, or add loops"
+                            );
+                        }
                     }
                     progress.line(&format!("{line}, {} left", progress.left(step, self.steps)));
                 }

@@ -9,8 +9,9 @@ use flowloop::measure;
 use flowloop::random::Philox;
 
 /// Window in samples, mel bands, values a latent, spectra a latent, rounds of phase reconstruction.
-const CODEC_ROWS: [(usize, usize, usize, usize, usize); 9] = [
+const CODEC_ROWS: [(usize, usize, usize, usize, usize); 10] = [
     (1024, 96, 64, 12, 16),
+    (4096, 160, 64, 4, 16),
     (512, 64, 64, 16, 16),
     (512, 64, 64, 24, 16),
     (1024, 96, 64, 16, 16),
@@ -57,13 +58,20 @@ pub(super) fn table(folder: &std::path::Path) -> anyhow::Result<()> {
     framing_rows("fixed hop", &clips, &judge, [-1, 1])
 }
 
-const COLUMNS: &str = "log-mel dB  onset corr.  >8 kHz dB  width dB  on grid (real)  seam";
+const COLUMNS: &str = "log-mel dB  tonal dB  onset corr.  >8 kHz dB  width dB  on grid (real)  seam";
 
 fn row(all: &[measure::Comparison]) -> String {
     let m = measure::mean(all);
     format!(
-        "{:>10.2} {:>12.3} {:>10.1} {:>9.1} {:>7.3} ({:.3}) {:>5.2}",
-        m.log_mel_db, m.onset_correlation, m.high_band_db, m.width_db, m.on_grid_decoded, m.on_grid_original, m.seam
+        "{:>10.2} {:>9.2} {:>12.3} {:>10.1} {:>9.1} {:>7.3} ({:.3}) {:>5.2}",
+        m.log_mel_db,
+        m.tonal_db,
+        m.onset_correlation,
+        m.high_band_db,
+        m.width_db,
+        m.on_grid_decoded,
+        m.on_grid_original,
+        m.seam
     )
 }
 

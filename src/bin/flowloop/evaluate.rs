@@ -1,0 +1,220 @@
+//! `flowloop evaluate`: how near generated loops are to real ones that no model has heard.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use flowloop::clip::Clip;
+use flowloop::codec::Latents;
+use flowloop::dataset::{self, Loop, ScanOptions};
+use flowloop::device::Adapter;
+use flowloop::evaluate::{Judge, Row, Sample, features};
+use flowloop::flow::solver::Solver;
+use flowloop::model::{Generator, Job, Model};
+use flowloop::random::Philox;
+
+use super::generate::SolverName;
+
+#[derive(Args)]
+pub struct Evaluate {
+    /// Folder of the loops that the model was trained on
+    folder: PathBuf,
+    /// Folder of held-out loops; left out, the share that `train` holds out of FOLDER is used
+    #[arg(long)]
+    held_out: Option<PathBuf>,
+    /// Model files; several for a row each. The built-in model if left out
+    #[arg(long)]
+    model: Vec<PathBuf>,
+    /// Solver steps; several for a row each
+    #[arg(long, value_delimiter = ',', default_value = "16")]
+    steps: Vec<u32>,
+    /// Solver
+    #[arg(long, value_enum, default_value = "euler")]
+    solver: SolverName,
+    /// Loops in each set, at most
+    #[arg(long, default_value_t = 200)]
+    loops: usize,
+    /// The first seed
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// The share that `train` held out
+    #[arg(long, default_value_t = 0.1)]
+    validation: f64,
+    /// The seed that `train` had
+    #[arg(long, default_value_t = 0)]
+    training_seed: u64,
+    /// auto, cpu, gpu or gpu:N
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Also write the table as JSON
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+/// Fewer loops than this make no distribution.
+const FEWEST: usize = 8;
+
+impl Evaluate {
+    pub fn run(self) -> anyhow::Result<()> {
+        ensure!(self.steps.iter().all(|s| *s > 0), "--steps must be at least 1");
+        ensure!(self.loops >= FEWEST, "--loops must be at least {FEWEST}");
+        if let Some(path) = &self.json {
+            super::check_output(path, &self.model.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
+        }
+        let adapter = flowloop::device::choose(&self.device)?;
+        let models = match self.model.is_empty() {
+            true => vec![("built-in".to_string(), super::model_of(None)?)],
+            false => self.model.iter().map(|p| Ok((stem(p), Model::load(p)?))).collect::<anyhow::Result<_>>()?,
+        };
+        let stop = super::interruption()?;
+        let all = scan(&self.folder)?;
+        let other = self.held_out.as_deref().map(scan).transpose()?;
+        let (training, mut held_out) = match &other {
+            Some(other) => (all.iter().collect(), other.iter().collect()),
+            None => dataset::split(&all, self.validation, self.training_seed),
+        };
+        held_out.truncate(self.loops);
+        ensure!(
+            training.len() >= FEWEST && held_out.len() >= FEWEST,
+            "{} training and {} held-out loops are too few to compare; at least {FEWEST} of each are needed",
+            training.len(),
+            held_out.len()
+        );
+        println!("{} training loops, {} held out, on {}", training.len(), held_out.len(), adapter.name);
+        let judge = Judge::new(&samples(&training), &samples(&held_out));
+        let mut table = Table::new(self.json.is_some());
+        table.add(judge.row("real: training", &samples(&spread(&training, self.loops))));
+        for (index, (name, model)) in models.iter().enumerate() {
+            if index == 0 {
+                self.codec_rows(model, &held_out, &judge, &mut table)?;
+            }
+            for steps in &self.steps {
+                let set = self.generate(model, &adapter, &held_out, *steps, &stop)?;
+                let name = format!("{name}, {steps} steps");
+                let samples = held_out.iter().zip(&set).map(|(l, clip)| Sample { clip, label: label_of(model, l) });
+                table.add(judge.row(&name, &samples.collect::<Vec<_>>()));
+            }
+        }
+        if let Some(path) = &self.json {
+            let json = serde_json::to_vec_pretty(&table.rows)?;
+            flowloop::disk::write_whole(path, &json).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// What the model's codec alone does to the held-out loops, and what noise in its latents sounds like.
+    fn codec_rows(&self, model: &Model, held_out: &[&Loop], judge: &Judge, table: &mut Table) -> anyhow::Result<()> {
+        let codec = model.codec.as_ref().context("the model has no codec: its latents belong to another one")?;
+        let (mut decoded, mut noise) = (Vec::new(), Vec::new());
+        let mut progress = super::Progress::new(held_out.len() as u64, "codec");
+        for (index, one) in held_out.iter().enumerate() {
+            let latents = codec.encode(&one.clip)?;
+            decoded.push(codec.decode(&latents, one.clip.bpm)?);
+            let drawn = Philox::new(self.seed, index as u64).normals(latents.values.len());
+            let rows = drawn.chunks_exact(latents.frames).zip(model.mean.iter().zip(&model.std));
+            let values = rows.flat_map(|(row, (mean, std))| row.iter().map(move |v| v * std + mean)).collect();
+            noise.push(codec.decode(&Latents { values, ..latents }, one.clip.bpm)?);
+            progress.set(index as u64 + 1, held_out.len() as u64);
+        }
+        drop(progress);
+        table.add(judge.row("real: held out", &samples(held_out)));
+        for (name, set) in [("codec alone", &decoded), ("noise", &noise)] {
+            let pairs = held_out.iter().zip(set);
+            let samples: Vec<Sample> = pairs.map(|(l, clip)| Sample { clip, label: l.label.as_deref() }).collect();
+            table.add(judge.row(name, &samples));
+        }
+        Ok(())
+    }
+
+    /// A loop for each held-out one, of its label, tempo and length.
+    fn generate(
+        &self,
+        model: &Model,
+        adapter: &Adapter,
+        held_out: &[&Loop],
+        steps: u32,
+        stop: &AtomicBool,
+    ) -> anyhow::Result<Vec<Clip>> {
+        let mut generator = Generator::new(model.clone(), adapter.device.clone())?;
+        let solver: Solver = self.solver.into();
+        let mut progress = super::Progress::new(held_out.len() as u64, &format!("generating, {steps} steps"));
+        let made = held_out.iter().enumerate().map(|(index, one)| {
+            let label = label_of(model, one).and_then(|l| model.header.labels.iter().position(|own| own == l));
+            let (beats, bpm) = (one.clip.beats, one.clip.bpm);
+            let job = Job { seed: self.seed + index as u64, steps, solver, beats, bpm, label, ..Job::default() };
+            let clip = generator.generate(&job, &mut |_, _| match stop.load(Ordering::Relaxed) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            })?;
+            progress.set(index as u64 + 1, held_out.len() as u64);
+            Ok(clip)
+        });
+        made.collect()
+    }
+}
+
+fn scan(folder: &Path) -> anyhow::Result<Vec<Loop>> {
+    let mut progress = super::Progress::new(0, "reading");
+    let options = ScanOptions::default();
+    let scanned = dataset::scan(folder, &options, &mut |done, total| progress.set(done as u64, total as u64))?;
+    Ok(scanned.loops)
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn samples<'a>(loops: &[&'a Loop]) -> Vec<Sample<'a>> {
+    loops.iter().map(|l| Sample { clip: &l.clip, label: l.label.as_deref() }).collect()
+}
+
+/// `count` of the loops, evenly spread.
+fn spread<'a>(loops: &[&'a Loop], count: usize) -> Vec<&'a Loop> {
+    loops.iter().step_by(loops.len().div_ceil(count)).copied().collect()
+}
+
+/// The held-out loop's label, where the model knows it.
+fn label_of<'a>(model: &Model, one: &'a Loop) -> Option<&'a str> {
+    one.label.as_deref().filter(|l| model.header.labels.iter().any(|own| own == l))
+}
+
+/// Prints each row when it is there.
+struct Table {
+    rows: Vec<Row>,
+    keep: bool,
+}
+
+impl Table {
+    fn new(keep: bool) -> Self {
+        let groups = features::GROUPS.map(|(name, _)| format!("{name:>9}")).join("");
+        println!(
+            "{:<28} kernel  frechet  cover diverse  novel   seam on-grid harmony  style  level (sd) | kernel of{groups}",
+            ""
+        );
+        Self { rows: Vec::new(), keep }
+    }
+
+    fn add(&mut self, row: Row) {
+        let groups: String = row.groups.iter().map(|g| format!("{g:>9.1}")).collect();
+        println!(
+            "{:<28} {:>6.1} {:>8.2} {:>6.2} {:>7.2} {:>6.2} {:>6.2} {:>7.3} {:>7.2} {:>6.2} {:>6.1} ({:.1}) |          {groups}",
+            row.name,
+            row.kernel,
+            row.frechet,
+            row.coverage,
+            row.diversity,
+            row.novelty,
+            row.seam,
+            row.on_grid,
+            row.harmony,
+            row.style,
+            row.level,
+            row.level_deviation,
+        );
+        if self.keep {
+            self.rows.push(row);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Promises: a training goes on from another model, its codec, labels and sound taken over; and
+//! `flowloop evaluate` tells real loops, noise and an untrained model apart.
+#![cfg(all(feature = "companion", target_os = "linux"))]
+
+mod companion;
+
+use companion::{drum_folder, fails, text, tiny_model, works};
+use flowloop::model::{Model, Precision};
+
+#[test]
+fn training_goes_on_from_a_model() {
+    let place = tempfile::tempdir().unwrap();
+    let [loops, base, own] = ["loops", "base.flow", "own.flow"].map(|n| place.path().join(n));
+    drum_folder(&loops, 8);
+    tiny_model(&["pads", "kicks"]).save(&base, Precision::Full).unwrap();
+    let train = |more: &[&str]| -> Vec<String> {
+        let args = ["train", text(&loops), "-o", text(&own), "--from", text(&base), "--device", "cpu", "--batch", "2"];
+        args.iter().chain(more).map(|a| a.to_string()).collect()
+    };
+    // A step too small to be heard.
+    let args = train(&["--steps", "1", "--learning-rate", "1e-12"]);
+    let said = works(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(said.contains("are little"), "ten minutes of loops are wanted: {said}");
+    let (before, after) = (Model::load(&base).unwrap(), Model::load(&own).unwrap());
+    assert_eq!(after.header.labels, ["pads", "kicks", "snares"]);
+    assert_eq!(after.header.credits, before.header.credits);
+    assert_eq!((&after.mean, &after.std), (&before.mean, &before.std));
+    assert_eq!(after.codec.unwrap().tensors(), before.codec.unwrap().tensors());
+    let heard = |model: &std::path::Path, label: &str| {
+        let path = place.path().join("heard.wav");
+        works(&[
+            "generate",
+            "--model",
+            text(model),
+            "--label",
+            label,
+            "--bars",
+            "1",
+            "--steps",
+            "4",
+            "--device",
+            "cpu",
+            "-o",
+            text(&path),
+        ]);
+        flowloop::dataset::decode::decode(std::fs::read(&path).unwrap()).unwrap().samples[0].clone()
+    };
+    let energy = |s: &[f32]| s.iter().map(|v| v * v).sum::<f32>();
+    let apart = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| (x - y).powi(2)).sum::<f32>() / energy(a);
+    let (kicks, pads) = (heard(&base, "kicks"), heard(&base, "pads"));
+    // The model file has 16 bits.
+    assert!(apart(&kicks, &heard(&own, "kicks")) < 0.05, "the sound is taken over");
+    assert!(apart(&kicks, &pads) > 0.2, "labels tell");
+    assert_ne!(heard(&own, "snares"), heard(&own, "kicks"), "a new label begins as none");
+    // And on from its checkpoint, or not at all.
+    let args = train(&["--steps", "3", "--learning-rate", "1e-12"]);
+    assert!(works(&args.iter().map(String::as_str).collect::<Vec<_>>()).contains("going on from step 1"));
+    let other = ["train", text(&loops), "-o", text(&own), "--from", "factory", "--device", "cpu", "--batch", "2"];
+    fails(&other, &["belongs to another run", "--fresh"]);
+}
+
+#[test]
+fn evaluate_prints_a_row_a_set() {
+    let place = tempfile::tempdir().unwrap();
+    let [loops, few, model, json] = ["loops", "few", "tiny.flow", "table.json"].map(|n| place.path().join(n));
+    drum_folder(&loops, 48);
+    tiny_model(&["kicks", "snares"]).save(&model, Precision::Full).unwrap();
+    let args = ["evaluate", text(&loops), "--model", text(&model), "--steps", "1,2", "--validation", "0.3"];
+    let args = [&args[..], &["--device", "cpu", "--json", text(&json)]].concat();
+    let table = works(&args);
+    for row in ["real: training", "real: held out", "codec alone", "noise", "tiny, 1 steps", "tiny, 2 steps"] {
+        assert!(table.contains(row), "{row} is missing: {table}");
+    }
+    let rows: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    let kernel = |name: &str| {
+        let row = rows.as_array().unwrap().iter().find(|r| r["name"] == name).unwrap();
+        row["kernel"].as_f64().unwrap()
+    };
+    assert!(kernel("noise") > 5.0 * kernel("real: training").abs().max(1.0), "{table}");
+    drum_folder(&few, 5);
+    fails(&["evaluate", text(&few), "--model", text(&model), "--device", "cpu"], &["too few to compare", "at least 8"]);
+}
