@@ -14,6 +14,8 @@ pub mod editor;
 #[cfg(feature = "plugin")]
 pub mod engine;
 #[cfg(feature = "companion")]
+pub mod evaluate;
+#[cfg(feature = "companion")]
 pub mod factory;
 pub mod flow;
 pub mod measure;

@@ -17,8 +17,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("codec", &["clip", "random"]),
     ("model", &["flow", "codec", "clip", "device", "disk"]),
     ("dataset", &["clip", "wav", "measure"]),
-    ("training", &["model", "dataset", "flow", "codec", "clip", "disk", "random"]),
+    ("training", &["model", "measure", "dataset", "flow", "codec", "clip", "disk", "random"]),
     ("factory", &["clip", "dataset", "random"]),
+    ("evaluate", &["clip", "codec", "measure", "factory", "random"]),
     ("engine", &["model", "clip", "device", "flow", "measure", "settings", "disk"]),
     ("playback", &["clip"]),
     ("plugin", &["engine", "playback", "editor", "clip"]),
@@ -26,8 +27,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "bin",
         &[
-            "training", "model", "dataset", "flow", "codec", "measure", "clip", "wav", "device", "disk", "factory",
-            "random", "settings",
+            "training", "evaluate", "model", "dataset", "flow", "codec", "measure", "clip", "wav", "device", "disk",
+            "factory", "random", "settings",
         ],
     ),
 ];
@@ -44,6 +45,7 @@ const WITHOUT_BURN: &[&str] = &[
     "editor",
     "dataset",
     "factory",
+    "evaluate",
 ];
 
 fn sources(path: &Path) -> Vec<PathBuf> {

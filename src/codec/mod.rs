@@ -12,6 +12,8 @@ pub mod mel;
 mod pca;
 mod phase;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use rayon::prelude::*;
 
 use crate::clip::{Clip, SAMPLE_RATE};
@@ -101,6 +103,8 @@ pub enum CodecError {
     TooFew { patches: usize, channels: usize },
     #[error("tensor {0} is missing or has the wrong shape")]
     Tensor(&'static str),
+    #[error("cancelled")]
+    Cancelled,
 }
 
 /// Shape and values of a tensor.
@@ -218,6 +222,16 @@ impl Codec {
 
     /// Decodes latents at a tempo: `frames / 8` beats, exactly [`Clip::length`] samples.
     pub fn decode(&self, latents: &Latents, bpm: f64) -> Result<Clip, CodecError> {
+        self.decode_while(latents, bpm, &mut || true)
+    }
+
+    /// Decodes as long as it is `wanted`, which is asked on this thread several times on the way.
+    pub fn decode_while(
+        &self,
+        latents: &Latents,
+        bpm: f64,
+        wanted: &mut dyn FnMut() -> bool,
+    ) -> Result<Clip, CodecError> {
         let Latents { channels, frames, ref values } = *latents;
         let beats = frames / LATENTS_PER_BEAT;
         let whole = frames % LATENTS_PER_BEAT == 0 && (1..=MAX_BEATS).contains(&beats);
@@ -233,11 +247,20 @@ impl Codec {
         let len = Clip::length(beats as u32, bpm, SAMPLE_RATE);
         let centres = centres(len, frames * self.config.frames_per_latent);
         let decibels = self.unproject(latents);
-        let decode = |side: usize| {
+        let decode = |side: usize, wanted: &mut dyn FnMut() -> bool| {
             let magnitudes = self.magnitudes(&decibels, side);
-            phase::signal_of(&self.framing, &magnitudes, &centres, len, self.config.phase_iterations)
+            phase::signal_of(&self.framing, &magnitudes, &centres, len, self.config.phase_iterations, wanted)
         };
-        let (mid, side) = rayon::join(|| decode(0), || decode(1));
+        let (given_up, mut side) = (AtomicBool::new(false), None);
+        let mid = rayon::in_place_scope(|scope| {
+            scope.spawn(|_| side = decode(1, &mut || !given_up.load(Ordering::Relaxed)));
+            decode(0, &mut || {
+                let wanted = wanted();
+                given_up.store(!wanted, Ordering::Relaxed);
+                wanted
+            })
+        });
+        let (Some(mid), Some(side)) = (mid, side) else { return Err(CodecError::Cancelled) };
         let left = mid.iter().zip(&side).map(|(m, s)| m + s).collect();
         let right = mid.iter().zip(&side).map(|(m, s)| m - s).collect();
         Ok(Clip {
@@ -373,7 +396,16 @@ mod tests {
         let error = expected.iter().zip(&found.values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(error < 0.05, "latents differ by {error} dB");
         let decoded = codec.decode(&latents, clips[0].bpm).expect("decodes");
-        let again = codec.decode(&Latents { values: expected, ..latents }, clips[0].bpm).expect("decodes");
+        let (mut asked, latents) = (0, Latents { values: expected, ..latents });
+        let mut until = |most: u32| {
+            codec.decode_while(&latents, clips[0].bpm, &mut || {
+                asked += 1;
+                asked <= most
+            })
+        };
+        assert_eq!(until(3), Err(CodecError::Cancelled));
+        let again = until(u32::MAX).expect("decodes");
+        assert!((10..40).contains(&asked), "it asked {asked} times");
         let wanted = rolled(&decoded.samples[0], 2560);
         let energy: f32 = wanted.iter().map(|v| v * v).sum();
         let error: f32 = wanted.iter().zip(&again.samples[0]).map(|(a, b)| (a - b).powi(2)).sum();

@@ -18,16 +18,27 @@ const TOLERANCE: f32 = 3e-4;
 /// Momentum of fast Griffin-Lim.
 const MOMENTUM: f32 = 0.99;
 
-/// A signal of `len` samples whose spectra have the magnitudes `[frame][bin]`.
-pub fn signal_of(framing: &Framing, magnitudes: &[f32], centres: &[usize], len: usize, iterations: usize) -> Vec<f32> {
+/// A signal of `len` samples whose spectra have the magnitudes `[frame][bin]`; None when, between rounds,
+/// it is not wanted any more.
+pub fn signal_of(
+    framing: &Framing,
+    magnitudes: &[f32],
+    centres: &[usize],
+    len: usize,
+    iterations: usize,
+    wanted: &mut dyn FnMut() -> bool,
+) -> Option<Vec<f32>> {
     if magnitudes.iter().all(|m| *m == 0.0) {
-        return vec![0.0; len];
+        return Some(vec![0.0; len]);
     }
     let phases = integrate(magnitudes, framing.bins(), centres, len);
     let mut spectra: Vec<Complex32> =
         magnitudes.iter().zip(&phases).map(|(m, p)| Complex32::from_polar(*m, *p)).collect();
     let (mut signal, mut seen, mut last) = (Vec::new(), Vec::new(), Vec::<Complex32>::new());
     for _ in 0..iterations {
+        if !wanted() {
+            return None;
+        }
         framing.synthesise(&mut spectra, centres, len, &mut signal);
         framing.analyse(&signal, centres, &mut seen);
         last.resize(seen.len(), Complex32::default());
@@ -39,7 +50,7 @@ pub fn signal_of(framing: &Framing, magnitudes: &[f32], centres: &[usize], len: 
         }
     }
     framing.synthesise(&mut spectra, centres, len, &mut signal);
-    signal
+    Some(signal)
 }
 
 /// A bin whose phase is known; the loudest is integrated from first.

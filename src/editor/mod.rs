@@ -27,8 +27,9 @@ use waveform::Waveform;
 
 /// First size of the window, in logical pixels.
 const SIZE: LogicalSize<f32> = LogicalSize::new(960.0, 640.0);
-/// Length of a slider in the rows, in points.
-const ROW: f32 = 90.0;
+/// Width of a column of controls, and length of a slider in it, in points.
+const CELL: f32 = 176.0;
+const ROW: f32 = 96.0;
 /// Height of what is below the waveform, in points.
 const BELOW: f32 = 340.0;
 
@@ -119,39 +120,55 @@ impl App {
             control::choice(ui, "PLAY", &play.mode, setter);
             control::choice(ui, "SWAP", &play.swap, setter);
         });
-        ui.add_space(8.0);
-        ui.horizontal(|ui| {
-            control::slider(ui, &make.morph, setter, ROW, "From this seed towards the next");
-            control::slider(ui, &make.guidance, setter, ROW, "How strictly the style is kept; 1 is as learnt");
-            control::slider(ui, &make.variation, setter, ROW, "How far a take goes from the seed's loop");
-            control::slider(ui, &make.take, setter, ROW, "Which variation");
-            control::choice(ui, "SOLVER", &make.solver, setter);
+        row(ui, |ui| {
+            cell(ui, |ui| control::slider(ui, &make.morph, setter, ROW, "From this seed towards the next"));
+            cell(ui, |ui| {
+                control::slider(ui, &make.guidance, setter, ROW, "How strictly the style is kept; 1 is as learnt")
+            });
+            cell(ui, |ui| {
+                control::slider(ui, &make.variation, setter, ROW, "How far a take goes from the seed's loop")
+            });
+            cell(ui, |ui| control::slider(ui, &make.take, setter, ROW, "Which variation"));
             control::switch(ui, &make.auto, setter, "Follow each change at once");
             control::trigger(ui, &make.trigger, setter, "Make what the controls ask for");
         });
-        ui.add_space(8.0);
-        ui.horizontal(|ui| {
-            control::slider(ui, &play.start, setter, ROW, "Where the loop starts, in 16th notes");
-            control::slider(ui, &play.length, setter, ROW, "How much of it loops, in 16th notes");
-            control::slider(ui, &voice.attack, setter, ROW, "Fade-in of a note");
-            control::slider(ui, &voice.decay, setter, ROW, "From full level to the sustain");
-            control::slider(ui, &voice.sustain, setter, ROW, "Level of a held note");
-        });
-        ui.add_space(8.0);
-        ui.horizontal(|ui| {
-            control::slider(ui, &voice.release, setter, ROW, "Fade-out of a note");
-            control::slider(ui, &output.gain, setter, ROW, "Level");
-            control::slider(ui, &output.pan, setter, ROW, "Left and right");
-            control::slider(ui, &output.low_cut, setter, ROW, "Takes away what is below");
-            control::slider(ui, &output.high_cut, setter, ROW, "Takes away what is above");
-        });
-        ui.add_space(8.0);
-        ui.horizontal(|ui| {
+        row(ui, |ui| {
+            cell(ui, |ui| control::slider(ui, &play.start, setter, ROW, "Where the loop starts, in 16th notes"));
+            cell(ui, |ui| control::slider(ui, &play.length, setter, ROW, "How much of it loops, in 16th notes"));
+            cell(ui, |ui| control::slider(ui, &voice.bend_range, setter, ROW, "Semitones at the pitch wheel's ends"));
+            cell(ui, |ui| {
+                control::choice(ui, "SLICES", &play.slices, setter);
+                control::choice(ui, "SOLVER", &make.solver, setter);
+            });
             control::switch(ui, &play.reverse, setter, "Backwards");
-            control::choice(ui, "SLICES", &play.slices, setter);
-            control::slider(ui, &voice.bend_range, setter, ROW, "Semitones at the pitch wheel's ends");
+        });
+        row(ui, |ui| {
+            cell(ui, |ui| control::slider(ui, &voice.attack, setter, ROW, "Fade-in of a note"));
+            cell(ui, |ui| control::slider(ui, &voice.decay, setter, ROW, "From full level to the sustain"));
+            cell(ui, |ui| control::slider(ui, &voice.sustain, setter, ROW, "Level of a held note"));
+            cell(ui, |ui| control::slider(ui, &voice.release, setter, ROW, "Fade-out of a note"));
+        });
+        row(ui, |ui| {
+            cell(ui, |ui| control::slider(ui, &output.gain, setter, ROW, "Level"));
+            cell(ui, |ui| control::slider(ui, &output.pan, setter, ROW, "Left and right"));
+            cell(ui, |ui| control::slider(ui, &output.low_cut, setter, ROW, "Takes away what is below"));
+            cell(ui, |ui| control::slider(ui, &output.high_cut, setter, ROW, "Takes away what is above"));
         });
     }
+}
+
+fn row(ui: &mut Ui, contents: impl FnOnce(&mut Ui)) {
+    ui.add_space(8.0);
+    ui.horizontal(contents);
+}
+
+/// One of the columns.
+fn cell(ui: &mut Ui, contents: impl FnOnce(&mut Ui)) {
+    let layout = Layout::left_to_right(Align::Center);
+    ui.allocate_ui_with_layout(vec2(CELL, 44.0), layout, |ui| {
+        ui.set_min_width(CELL);
+        contents(ui);
+    });
 }
 
 fn header(ui: &mut Ui, status: &Status) {

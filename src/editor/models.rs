@@ -7,6 +7,9 @@ use egui::{Button, ComboBox, RichText, TextEdit, Ui, vec2};
 use super::theme::{BODY, DIM, ERROR, SMALL};
 use crate::engine::{Session, Status};
 
+/// Name of the model that comes with the plugin.
+const BUILT_IN: &str = "Built-in";
+
 /// What is typed and what the folder held when the list was opened last.
 #[derive(Default)]
 pub(super) struct Models {
@@ -20,11 +23,13 @@ impl Models {
         let model = &status.model;
         ui.horizontal(|ui| {
             ui.label(RichText::new("MODEL").size(SMALL).color(DIM));
-            let list = ComboBox::from_id_salt("models").width(220.0).selected_text(&model.name).show_ui(ui, |ui| {
+            let built_in = model.path.is_none() && model.missing.is_none();
+            let name = if built_in { BUILT_IN } else { &model.name };
+            let list = ComboBox::from_id_salt("models").width(220.0).selected_text(name).show_ui(ui, |ui| {
                 if !std::mem::replace(&mut self.open, true) {
                     self.found = session.models();
                 }
-                if ui.selectable_label(model.path.is_none() && model.missing.is_none(), "Built-in").clicked() {
+                if ui.selectable_label(built_in, BUILT_IN).clicked() {
                     session.choose_built_in();
                 }
                 for path in &self.found {
@@ -40,7 +45,7 @@ impl Models {
             let named = PathBuf::from(self.path.trim().trim_matches('"'));
             let typed = !named.as_os_str().is_empty();
             let use_it = ui.add_enabled(typed, Button::new(RichText::new("Use").size(BODY)).min_size(vec2(48.0, 0.0)));
-            let dropped = ui.input(|i| i.raw.dropped_files.iter().find_map(|f| f.path.clone()));
+            let dropped = ui.input(|i| i.raw.dropped_files.iter().map(|f| f.path().to_path_buf()).next());
             if let Some(path) = dropped.or_else(|| use_it.clicked().then_some(named)) {
                 match model.missing {
                     Some(_) => session.relocate(&path),

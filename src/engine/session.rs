@@ -132,7 +132,14 @@ impl Session {
     /// and again whenever that request comes back.
     pub fn restore(&self, request: Request, clip: Arc<Clip>) {
         let request = request.normalised();
-        self.shared.lock().heard(request, clip.clone(), None);
+        let clip = {
+            let mut state = self.shared.lock();
+            // The same state again brings the very clip that plays: nothing is to be faded.
+            let playing = state.status.clip.clone().filter(|playing| playing.samples == clip.samples);
+            let clip = playing.unwrap_or(clip);
+            state.heard(request, clip.clone(), None);
+            clip
+        };
         self.engine.send(Command::Restore(self.id, request, clip));
     }
 
@@ -148,7 +155,7 @@ impl Session {
         self.ask(Errand::Choose(path.into()));
     }
 
-    /// The files in the user's folder of models, to choose from.
+    /// The files in the user's folder of models, to choose from. Reads the folder: not for every frame.
     pub fn models(&self) -> Vec<PathBuf> {
         library::all(&self.engine.home)
     }
@@ -271,7 +278,10 @@ impl End {
         let (_, clip) = self.restored.as_mut().filter(|(r, _)| r == request)?;
         if clip.hits.is_empty() {
             let hits = measure::hits(clip);
-            Arc::make_mut(clip).hits = hits;
+            // A clip without any stays the same one: nothing is to be faded when its state comes again.
+            if !hits.is_empty() {
+                Arc::make_mut(clip).hits = hits;
+            }
         }
         Some(clip.clone())
     }

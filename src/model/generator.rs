@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::job::PLAIN;
 use super::{Header, Job, Model, ModelError};
 use crate::clip::Clip;
-use crate::codec::Latents;
+use crate::codec::{CodecError, Latents};
 use crate::flow::Condition;
 use crate::flow::guidance::Guided;
 use crate::flow::solver::{SolveError, Solver};
@@ -61,8 +61,8 @@ pub struct Generator {
     bases: Vec<(Job, Vec<f32>)>,
 }
 
-/// Hears (step, steps) and may end a run; at last with (steps, steps), when the latents are there and
-/// the decoding begins.
+/// Hears (step, steps) and may end a run; at last, several times, (steps, steps): the latents are there
+/// and are being decoded.
 type Progress<'a> = dyn FnMut(u32, u32) -> ControlFlow<()> + 'a;
 
 impl Generator {
@@ -84,11 +84,20 @@ impl Generator {
             return Err(GenerateError::NoCodec);
         }
         let frames = self.frames(&job)?;
-        let mut values = self.latents(&job, frames, progress)?;
+        let mut total = job.steps;
+        let mut step = |step, steps| {
+            total = steps;
+            progress(step, steps)
+        };
+        let mut values = self.latents(&job, frames, &mut step)?;
         self.unnormalise(&mut values, frames);
         let latents = Latents { channels: self.model.header.net.channels, frames, values };
         let codec = self.model.codec.as_ref().ok_or(GenerateError::NoCodec)?;
-        let mut clip = codec.decode(&latents, job.bpm).map_err(|e| GenerateError::Codec(e.to_string()))?;
+        let mut wanted = || progress(total, total).is_continue();
+        let mut clip = codec.decode_while(&latents, job.bpm, &mut wanted).map_err(|error| match error {
+            CodecError::Cancelled => GenerateError::Cancelled,
+            other => GenerateError::Codec(other.to_string()),
+        })?;
         clip.limit_peak(PEAK);
         clip.round_to_24_bits();
         clip.provenance = Some(job.provenance(&self.model));

@@ -16,6 +16,7 @@ use flacenc::error::Verify;
 use nice_plug::params::persist::PersistentField;
 use serde::{Deserialize, Serialize};
 
+use super::clap::saves_preset;
 use crate::clip::{Clip, Provenance};
 use crate::engine::{Request, SavedModel, Session};
 
@@ -113,7 +114,7 @@ impl<'a> PersistentField<'a, SavedClip> for Memory {
     }
 }
 
-/// The session's model, as a persistent field.
+/// The session's model, as a persistent field. A preset names no folder of this computer.
 pub struct ModelMemory(pub Arc<Session>);
 
 impl<'a> PersistentField<'a, SavedModel> for ModelMemory {
@@ -125,11 +126,15 @@ impl<'a> PersistentField<'a, SavedModel> for ModelMemory {
     where
         F: Fn(&SavedModel) -> R,
     {
-        f(&self.0.saved_model())
+        let mut model = self.0.saved_model();
+        if saves_preset() {
+            model.path.clear();
+        }
+        f(&model)
     }
 }
 
-/// What was heard before, as a persistent field.
+/// What was heard before, as a persistent field. A preset starts anew.
 pub struct Past(pub Arc<Session>);
 
 impl<'a> PersistentField<'a, Vec<Request>> for Past {
@@ -141,7 +146,7 @@ impl<'a> PersistentField<'a, Vec<Request>> for Past {
     where
         F: Fn(&Vec<Request>) -> R,
     {
-        f(&self.0.status().history)
+        f(&if saves_preset() { Vec::new() } else { self.0.status().history })
     }
 }
 

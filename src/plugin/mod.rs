@@ -8,10 +8,12 @@
 //! bounce is the same every time; when that clip fails, the bounce goes on with the last one.
 
 pub mod choices;
+mod clap;
 pub mod companion;
 mod memory;
 mod notes;
 mod params;
+mod song;
 mod vst3;
 mod wish;
 
@@ -27,6 +29,7 @@ use crate::editor::{self, App};
 use crate::engine::{Engine, Line, Session};
 use crate::playback::{self, Player, Settings, Transport};
 pub use params::{FlowloopParams, MAX_SEED, MAX_STEPS, MAX_STYLE, MAX_TAKE};
+use song::Song;
 use wish::Wish;
 
 /// An offline render gives up on a clip after this long: a slow CPU makes one in a few seconds.
@@ -41,6 +44,7 @@ pub struct Flowloop {
     line: Line,
     player: Player,
     wish: Wish,
+    song: Song,
     /// The host said at activation that it renders offline.
     offline: bool,
     /// Place of the newest note in the loop, for the editor; bits of an f32, negative when silent.
@@ -57,6 +61,7 @@ impl Default for Flowloop {
             line,
             player: Player::new(44_100.0),
             wish: Wish::default(),
+            song: Song::default(),
             offline: false,
             playhead: Arc::new(AtomicU32::new((-1f32).to_bits())),
         }
@@ -78,7 +83,10 @@ impl Flowloop {
         {
             let taken = self.wish.takes(&delivery);
             match delivery.clip {
-                Some(clip) if taken => self.player.swap(clip),
+                Some(clip) if taken => {
+                    self.player.swap(clip);
+                    clap::took_clip();
+                }
                 Some(stale) => drop_later(&mut self.line, stale),
                 None => {}
             }
@@ -110,7 +118,7 @@ impl Flowloop {
             decay: voice.decay.value(),
             sustain: voice.sustain.value(),
             release: voice.release.value(),
-            bend: voice.bend.value() * voice.bend_range.value() as f32,
+            bend: voice.semitones(),
             gain: output.linear_gain(),
             pan: output.pan.value(),
             low_cut: output.low_corner(),
@@ -118,10 +126,17 @@ impl Flowloop {
         }
     }
 
+    /// The transport to play in time with, while the host plays.
+    fn in_time(&mut self, host: &nice_plug::prelude::Transport) -> Option<Transport> {
+        let bpm = wish::bpm(host);
+        let beats = self.song.beats(host, bpm)?;
+        Some(Transport { beats, bpm, cycle: host.loop_range_beats() })
+    }
+
     /// Renders between the notes of the block, which is offline or not.
     fn render(&mut self, context: &mut impl ProcessContext<Self>, offline: bool, left: &mut [f32], right: &mut [f32]) {
         let settings = self.settings(context.transport());
-        let start = in_time(context.transport());
+        let start = self.in_time(context.transport());
         let rate = f64::from(context.transport().sample_rate);
         let (mut at, end) = (0, left.len());
         loop {
@@ -130,23 +145,22 @@ impl Flowloop {
             let transport = start.map(|t| t.after(at, rate));
             self.player.render(&settings, transport.as_ref(), &mut left[at..until], &mut right[at..until]);
             while let Some(note) = self.player.ended() {
-                context.send_event(notes::ended(note, until.saturating_sub(1) as u32));
+                // A host without room for it only keeps the note's modulation a while longer.
+                let _ = context.try_send_event(notes::ended(note, until.saturating_sub(1) as u32));
             }
             at = until;
             let Some(event) = event else { break };
+            let starts = matches!(event, NoteEvent::NoteOn { .. });
+            if starts && settings.mode == playback::Mode::Sync {
+                continue;
+            }
             // A bounce sounds from its first note.
-            if offline && matches!(event, NoteEvent::NoteOn { .. }) && settings.mode != playback::Mode::Sync {
+            if starts && offline {
                 self.wait();
             }
             notes::play(&mut self.player, &event);
         }
     }
-}
-
-/// The transport to play in time with, while the host plays.
-fn in_time(host: &nice_plug::prelude::Transport) -> Option<Transport> {
-    let beats = host.pos_beats().filter(|b| b.is_finite() && host.playing)?;
-    Some(Transport { beats, bpm: wish::bpm(host), cycle: host.loop_range_beats() })
 }
 
 /// Sends a clip back to the engine, which frees it. The caller knows that a slot is free.
@@ -170,7 +184,15 @@ impl Plugin for Flowloop {
 
     type Editor = EguiEditor<App>;
     type SysExMessage = ();
-    type BackgroundTask = ();
+    type BackgroundTask = clap::Introduce;
+
+    fn task_executor(&mut self) -> TaskExecutor<Self> {
+        let params = self.params.clone();
+        Box::new(move |clap::Introduce(say)| {
+            // Who asked and does not listen any more needs no answer.
+            let _ = say.send(params.clone());
+        })
+    }
 
     fn params(&self) -> Arc<dyn Params> {
         self.params.clone()
@@ -203,7 +225,7 @@ impl Plugin for Flowloop {
     ) -> ProcessStatus {
         self.wish.update(&self.params, context.transport(), &mut self.line);
         let offline = self.offline || vst3::offline();
-        let plays = self.params.play.mode.value() == choices::Mode::Sync && in_time(context.transport()).is_some();
+        let plays = self.params.play.mode.value() == choices::Mode::Sync && context.transport().playing;
         match offline && (self.player.sounding() || plays) {
             true => self.wait(),
             false => self.exchange(),
@@ -225,6 +247,13 @@ impl ClapPlugin for Flowloop {
     const CLAP_SUPPORT_URL: Option<&'static str> = None;
     const CLAP_FEATURES: &'static [ClapFeature] =
         &[ClapFeature::Instrument, ClapFeature::Sampler, ClapFeature::Drum, ClapFeature::Stereo];
+    // Tells hosts of the voices; no parameter is modulated by voice.
+    const CLAP_POLY_MODULATION_CONFIG: Option<PolyModulationConfig> =
+        Some(PolyModulationConfig { max_voice_capacity: playback::VOICES as u32, supports_overlapping_voices: true });
+
+    fn remote_controls(&self, context: &mut impl RemoteControlsContext) {
+        clap::remote_controls(&self.params, context);
+    }
 }
 
 impl Vst3Plugin for Flowloop {
@@ -232,5 +261,3 @@ impl Vst3Plugin for Flowloop {
     const VST3_SUBCATEGORIES: &'static [Vst3SubCategory] =
         &[Vst3SubCategory::Instrument, Vst3SubCategory::Sampler, Vst3SubCategory::Drum];
 }
-
-nice_export_clap!(Flowloop);

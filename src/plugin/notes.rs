@@ -1,6 +1,7 @@
 //! Between the host's events and playback's notes.
 
-use nice_plug::prelude::{Channel, Key, NoteEvent, VoiceID};
+use nice_plug::midi::{Channel, Key, VoiceID};
+use nice_plug::prelude::NoteEvent;
 
 use crate::playback::{Expression, Note, Player, ROOT_KEY};
 

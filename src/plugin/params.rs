@@ -27,6 +27,8 @@ const LOWEST: f32 = 20.0;
 const HIGHEST: f32 = 20_000.0;
 /// Gain at its lowest is silence, in decibels.
 const SILENCE: f32 = -60.0;
+/// One of a pitch wheel's 16,384 steps.
+const WHEEL_STEP: f32 = 1.0 / 8192.0;
 
 /// The instrument's parameters.
 #[derive(Params)]
@@ -225,7 +227,7 @@ impl Default for OutputParams {
         let factor = FloatRange::skew_factor(-2.0);
         Self {
             gain: FloatParam::new("Gain", 0.0, FloatRange::Linear { min: SILENCE, max: 12.0 })
-                .with_value_to_string(Arc::new(|db| match db > SILENCE {
+                .with_value_to_string(Arc::new(|db| match db >= SILENCE + 0.05 {
                     true => format!("{:.1} dB", db + 0.0),
                     false => "-inf dB".to_string(),
                 }))
@@ -239,6 +241,15 @@ impl Default for OutputParams {
             low_cut: cut("Low Cut", LOWEST, FloatRange::Skewed { min: LOWEST, max: 2_000.0, factor }),
             high_cut: cut("High Cut", HIGHEST, FloatRange::Skewed { min: 200.0, max: HIGHEST, factor }),
         }
+    }
+}
+
+impl VoiceParams {
+    /// The pitch wheel in semitones.
+    pub fn semitones(&self) -> f32 {
+        let bend = self.bend.value();
+        // VST3 hosts put a wheel at rest half a step off its middle; a clip at its own pitch is exact.
+        if bend.abs() < WHEEL_STEP { 0.0 } else { bend * self.bend_range.value() as f32 }
     }
 }
 
@@ -271,9 +282,10 @@ fn percent(name: &str, default: f32) -> FloatParam {
 fn seconds(name: &str, default: f32, max: f32) -> FloatParam {
     let range = FloatRange::Skewed { min: 0.0, max, factor: FloatRange::skew_factor(-2.0) };
     FloatParam::new(name, default, range)
-        .with_value_to_string(Arc::new(|s| match s < 0.9995 {
-            true => format!("{:.1} ms", s * 1000.0),
-            false => format!("{s:.3} s"),
+        .with_value_to_string(Arc::new(|s| match s {
+            ..0.01 => format!("{:.3} ms", s * 1000.0),
+            0.01..0.9995 => format!("{:.1} ms", s * 1000.0),
+            _ => format!("{s:.3} s"),
         }))
         .with_string_to_value(Arc::new(|text| {
             let text = text.trim().to_ascii_lowercase();
@@ -289,7 +301,7 @@ fn seconds(name: &str, default: f32, max: f32) -> FloatParam {
 fn cut(name: &str, off: f32, range: FloatRange) -> FloatParam {
     let (shown, parsed) = (formatters::v2s_f32_hz_then_khz(1), formatters::s2v_f32_hz_then_khz());
     FloatParam::new(name, off, range)
-        .with_value_to_string(Arc::new(move |hz| if hz == off { "Off".to_string() } else { shown(hz) }))
+        .with_value_to_string(Arc::new(move |hz| if shown(hz) == shown(off) { "Off".to_string() } else { shown(hz) }))
         .with_string_to_value(Arc::new(
             move |text| {
                 if text.trim().eq_ignore_ascii_case("off") { Some(off) } else { parsed(text) }
@@ -340,8 +352,12 @@ mod tests {
         for param in [&voice.attack, &voice.decay, &voice.release, &voice.bend] {
             round_trips(param, &values, 0.02);
         }
-        for param in [&output.gain, &output.pan, &output.low_cut, &output.high_cut] {
+        for param in [&output.gain, &output.pan] {
             round_trips(param, &values, 0.006);
+        }
+        // Near their ends the cuts change by less than is shown.
+        for param in [&output.low_cut, &output.high_cut] {
+            round_trips(param, &values[6..=19], 0.01);
         }
         for seed in (0..=MAX_SEED).step_by(7) {
             let normalised = make.seed.preview_normalized(seed);
@@ -358,5 +374,11 @@ mod tests {
         assert_eq!((output.linear_gain(), output.low_corner(), output.high_corner()), (1.0, None, None));
         assert_eq!(output.low_cut.normalized_value_to_string(0.0, true), "Off");
         assert_eq!(output.gain.normalized_value_to_string(0.0, true), "-inf dB");
+        // What is shown as the end is read as the end.
+        for (param, near) in [(&output.low_cut, 0.01), (&output.high_cut, 0.9999), (&output.gain, 0.0004)] {
+            let shown = param.normalized_value_to_string(near, true);
+            let read = param.string_to_normalized_value(&shown).unwrap();
+            assert_eq!(param.normalized_value_to_string(read, true), shown);
+        }
     }
 }

@@ -1,10 +1,12 @@
-//! The VST3 entry points: nice-plug's own wrapper behind an object that mends two things.
+//! The VST3 entry points: nice-plug's own wrapper behind an object that mends three things.
 //!
 //! - nice-plug stores a host's buffer set-up before the process mode that comes with it, and does not
 //!   look at the mode that comes with each block, the only one that some hosts set for a bounce. Here
 //!   the set-up is handed over twice, and each block's mode is kept for [`offline`].
 //! - nice-plug does not tell a host that values changed when a state was loaded; some hosts then send
 //!   the old values back.
+//! - nice-plug maps either all MIDI controllers to hidden parameters, 2,080 of them, or none. Here the
+//!   pitch wheel alone is mapped, to the parameter for it.
 //!
 //! Everything else is handed on as it comes.
 // The bindings' integer types differ between systems, so casts that are needless here are not elsewhere.
@@ -22,6 +24,7 @@ use vst3::Steinberg::*;
 use vst3::{Class, ComPtr, ComRef, ComWrapper, Interface};
 
 use super::Flowloop;
+use super::clap::bend::BEND;
 
 thread_local! {
     static OFFLINE: Cell<bool> = const { Cell::new(false) };
@@ -167,8 +170,17 @@ delegate!(IAudioProcessorTrait to processor {
     }
 });
 
-delegate!(IMidiMappingTrait to midi {
-    fn getMidiControllerAssignment(bus: int32, channel: int16, controller: CtrlNumber, id: *mut ParamID) -> tresult;
+delegate!(IMidiMappingTrait to midi {} {
+    unsafe fn getMidiControllerAssignment(&self, bus: int32, channel: int16, controller: CtrlNumber, id: *mut ParamID) -> tresult {
+        let wheel = controller as i32 == ControllerNumbers_::kPitchBend as i32;
+        if !wheel || bus != 0 || !(0..16).contains(&channel) || id.is_null() {
+            // SAFETY: handed on as it came.
+            return unsafe { self.midi.getMidiControllerAssignment(bus, channel, controller, id) };
+        }
+        // SAFETY: not null, and the host's to be written by the interface's contract.
+        unsafe { id.write(BEND) };
+        kResultOk
+    }
 });
 
 delegate!(INoteExpressionControllerTrait to expression {

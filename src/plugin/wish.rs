@@ -28,6 +28,8 @@ pub(super) struct Wish {
     answered: bool,
     /// The trigger was on in the block before.
     pressed: bool,
+    /// Changes are not followed at once.
+    manual: bool,
 }
 
 impl Wish {
@@ -36,7 +38,8 @@ impl Wish {
         let make = &params.generate;
         let pressed = std::mem::replace(&mut self.pressed, make.trigger.value());
         let triggered = make.trigger.value() && !pressed;
-        if !make.auto.value() && !triggered {
+        self.manual = !make.auto.value();
+        if self.manual && !triggered {
             return;
         }
         let request = request(make, host, line.model());
@@ -53,8 +56,9 @@ impl Wish {
     /// True when the delivery is to be played. Notes that the newest wish is answered.
     pub fn takes(&mut self, delivery: &Delivery) -> bool {
         let newest = self.wanted == Some(delivery.request);
-        // Nothing is awaited: the engine brings a loaded project's clip unasked.
-        let unasked = self.answered || self.wanted.is_none();
+        // Nothing is awaited: the engine brings a loaded project's clip unasked. In Auto it was asked for,
+        // and one that was not is of a project that another has replaced.
+        let unasked = self.wanted.is_none() || (self.answered && self.manual);
         if !newest && unasked && delivery.clip.is_some() {
             (self.wanted, self.answered) = (Some(delivery.request), true);
             return true;
@@ -84,4 +88,36 @@ fn request(make: &GenerateParams, host: &Transport, model: u64) -> Request {
         ..asked
     }
     .normalised()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clip::Clip;
+
+    #[test]
+    fn unasked_clips_are_taken_unless_what_was_asked_for_is_there() {
+        let delivery = |seed| Delivery {
+            request: Request::new(seed, 4, 0, 4, 120.0),
+            clip: Some(Arc::new(Clip {
+                samples: [vec![0.0], vec![0.0]],
+                sample_rate: 44_100,
+                beats: 4,
+                bpm: 120.0,
+                provenance: None,
+                hits: Vec::new(),
+            })),
+        };
+        let asked = Request::new(7, 4, 0, 4, 120.0);
+        assert!(Wish::default().takes(&delivery(8)), "nothing was asked for yet");
+        let mut auto = Wish { wanted: Some(asked), ..Wish::default() };
+        assert!(!auto.takes(&delivery(8)) && auto.is_open());
+        assert!(auto.takes(&delivery(7)) && !auto.is_open());
+        assert!(!auto.takes(&delivery(8)), "of a project that was replaced");
+        assert_eq!(auto.wanted, Some(asked));
+        let mut manual = Wish { wanted: Some(asked), answered: true, manual: true, ..Wish::default() };
+        assert!(manual.takes(&delivery(8)), "a loaded project's clip");
+    }
 }

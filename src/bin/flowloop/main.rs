@@ -4,6 +4,7 @@
 
 mod bench;
 mod devices;
+mod evaluate;
 mod factory;
 mod generate;
 mod import;
@@ -46,6 +47,8 @@ enum Command {
     Factory(factory::Factory),
     /// Draw spectrograms of WAV files as a PNG
     Sheet(sheet::Sheet),
+    /// Compare generated loops with real ones: distances, diversity, copies, timing
+    Evaluate(evaluate::Evaluate),
     /// Measure the codec on a folder of loops, and the speed of a model
     Bench(bench::Bench),
 }
@@ -69,6 +72,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Devices(c) => c.run(),
         Command::Factory(c) => c.run(),
         Command::Sheet(c) => c.run(),
+        Command::Evaluate(c) => c.run(),
         Command::Bench(c) => c.run(),
     }
 }

@@ -13,6 +13,8 @@ use super::*;
 
 /// What a generator does instead of a clip, when it does; it may panic.
 type Trouble = dyn Fn(&Order, &Request) -> Result<(), Failure> + Send + Sync;
+/// The same of loading one.
+type LoadTrouble = dyn Fn(&Order) -> Result<(), Failure> + Send + Sync;
 
 /// Generators whose steps take a moment and whose clips' samples are their seeds; and what was asked of
 /// them.
@@ -20,7 +22,7 @@ type Trouble = dyn Fn(&Order, &Request) -> Result<(), Failure> + Send + Sync;
 struct Fake {
     loads: Arc<Mutex<Vec<Order>>>,
     runs: Arc<Mutex<Vec<Request>>>,
-    load_trouble: Arc<dyn Fn(&Order) -> Result<(), Failure> + Send + Sync>,
+    load_trouble: Arc<LoadTrouble>,
     trouble: Arc<Trouble>,
 }
 

@@ -194,7 +194,7 @@ fn a_project_moves_to_another_computer() {
     let saved = session.saved_model();
     assert_eq!(saved.relative, "drums/mine.flow");
     std::fs::write(here.path("home/models/readme.txt"), "").unwrap();
-    assert_eq!(session.models(), [path.clone()]);
+    assert_eq!(session.models(), std::slice::from_ref(&path));
     let fresh = there.path("home/models/drums/mine.flow");
     std::fs::create_dir_all(fresh.parent().unwrap()).unwrap();
     std::fs::rename(&path, &fresh).unwrap();

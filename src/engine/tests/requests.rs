@@ -93,6 +93,27 @@ fn plugin_and_companion_make_the_same() {
 }
 
 #[test]
+fn a_file_is_loaded_only_if_it_is_the_model_that_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.flow");
+    let mut model = embedded_model().unwrap();
+    model.header.name = "mine".into();
+    model.save(&path, crate::model::Precision::Half).unwrap();
+    let hash = crate::model::hash_of(&path).unwrap();
+    let order = Order { path: Some(path.clone()), hash: hash.clone(), device: "cpu".into() };
+    let mut mine = generator(&order).unwrap();
+    assert!(mine.on_cpu() && mine.device() == "CPU");
+    let clip = made(&mut *mine, Request::new(7, 1, 0, 4, 120.0)).0;
+    assert_eq!(clip.provenance.unwrap().model, hash);
+    let failure = |order: Order| generator(&order).err().unwrap();
+    assert!(matches!(failure(Order { hash: "other".into(), ..order.clone() }), Failure::NotNow(_)));
+    assert!(matches!(failure(Order { path: Some(folder.path().into()), ..order.clone() }), Failure::NotNow(_)));
+    assert!(matches!(failure(Order { device: "gpu:99".into(), ..order.clone() }), Failure::NoDevice(_)));
+    std::fs::write(&path, "no model").unwrap();
+    assert!(matches!(failure(order), Failure::Refused(_)));
+}
+
+#[test]
 fn a_variation_takes_a_part_of_the_steps_and_is_the_same_without_its_loop_at_hand() {
     let base = Request::new(7, 8, 0, 4, 120.0);
     let varied = |variation, take| Request { variation, take, ..base };
@@ -116,6 +137,23 @@ fn a_variation_takes_a_part_of_the_steps_and_is_the_same_without_its_loop_at_han
     println!("log-mel difference at variation 0.125, 0.5, 1: {far:.2?} dB");
     assert!(far[0] > 0.0 && far[0] < far[1] && far[1] < far[2], "{far:?}");
     assert!(made(&mut *warm, varied(500, 1)).0 != half, "another take is another clip");
+}
+
+#[test]
+fn a_run_that_is_not_wanted_ends_before_and_while_it_is_decoded() {
+    let request = Request::new(7, 2, 0, 4, 120.0);
+    let mut net = net();
+    // Steps 1 and 2, then the latents are there, then round after round of decoding.
+    for last in [1, 2, 3, 4, 8] {
+        let mut heard = 0;
+        let ended = net.generate(&request, &mut |step, steps| {
+            heard += 1;
+            assert_eq!((step, steps), (heard.min(2), 2));
+            if heard == last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert_eq!((ended.err(), heard), (Some(Failure::Cancelled), last));
+    }
+    assert!(made(&mut *net, request).0 == made(&mut *self::net(), request).0);
 }
 
 #[test]

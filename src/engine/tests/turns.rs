@@ -70,7 +70,10 @@ fn restored_clip_answers_its_request_without_a_model() {
         hits: Vec::new(),
     };
     session.restore(of(5), Arc::new(clip.clone()));
-    assert_eq!(wait(&mut line, of(5)).clip.as_deref(), Some(&clip), "at once");
+    let first = wait(&mut line, of(5)).clip.unwrap();
+    assert_eq!(*first, clip, "at once");
+    session.restore(of(5), Arc::new(clip.clone()));
+    assert!(Arc::ptr_eq(&first, &wait(&mut line, of(5)).clip.unwrap()), "nothing to fade");
     for (seed, expected) in [(6, None), (5, Some(&clip))] {
         assert!(line.request(of(seed)));
         assert_eq!(wait(&mut line, of(seed)).clip.as_deref(), expected);
