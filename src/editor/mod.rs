@@ -22,7 +22,7 @@ use nice_plug_egui::{EguiEditor, EguiEditorState, EguiNiceSettings, NiceEguiApp,
 use crate::engine::{Activity, Session, Status};
 use crate::plugin::{FlowloopParams, companion};
 use models::Models;
-use theme::{ACCENT, BACKGROUND, DIM, ERROR, SMALL, TITLE};
+use theme::{ACCENT, BACKGROUND, DIM, SMALL, TITLE};
 use waveform::Waveform;
 
 /// First size of the window, in logical pixels.
@@ -93,7 +93,7 @@ impl NiceEguiApp for App {
             ui.add_space(12.0);
             self.controls(ui);
             ui.add_space(8.0);
-            footer(ui, &status, self.companion.as_deref());
+            footer(ui, &status, &self.session, self.companion.as_deref());
         });
         // Playhead and progress move by themselves.
         ui.ctx().request_repaint_after(std::time::Duration::from_millis(33));
@@ -189,7 +189,7 @@ fn header(ui: &mut Ui, status: &Status) {
 }
 
 /// One line that says what the engine is doing, and one about the device and the companion.
-fn footer(ui: &mut Ui, status: &Status, companion: Option<&Path>) {
+fn footer(ui: &mut Ui, status: &Status, session: &Session, companion: Option<&Path>) {
     match &status.activity {
         Activity::Idle => dim(ui, "Waiting for the host to start its audio"),
         Activity::Loading => dim(ui, "Loading the model"),
@@ -205,12 +205,14 @@ fn footer(ui: &mut Ui, status: &Status, companion: Option<&Path>) {
                 None => "Ready: heard before".to_string(),
             },
         ),
-        Activity::Failed(message) => {
-            ui.label(RichText::new(message).color(ERROR));
+        // A missing model is named beside its name.
+        Activity::Failed(message) if status.model.missing.as_ref() == Some(message) => {
+            dim(ui, "The loop that was kept goes on playing");
         }
+        Activity::Failed(message) => models::trouble(ui, message, session),
     }
     if let Some(notice) = &status.notice {
-        ui.label(RichText::new(notice).color(ERROR));
+        models::trouble(ui, notice, session);
     }
     ui.with_layout(Layout::bottom_up(Align::Min), |ui| match companion {
         Some(path) => {

@@ -54,12 +54,17 @@ impl Models {
             }
         });
         if let Some(missing) = &model.missing {
-            ui.horizontal(|ui| {
-                ui.label(RichText::new(missing).color(ERROR));
-                if ui.button("Try again").clicked() {
-                    session.retry();
-                }
-            });
+            trouble(ui, missing, session);
         }
     }
+}
+
+/// What went wrong, and the button that tries again.
+pub(super) fn trouble(ui: &mut Ui, message: &str, session: &Session) {
+    ui.horizontal(|ui| {
+        if ui.button("Try again").clicked() {
+            session.retry();
+        }
+        ui.add(egui::Label::new(RichText::new(message).color(ERROR)).wrap());
+    });
 }
