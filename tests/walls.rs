@@ -18,7 +18,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("model", &["flow", "codec", "clip", "device", "disk"]),
     ("dataset", &["clip", "wav", "measure"]),
     ("training", &["model", "measure", "dataset", "flow", "codec", "clip", "disk", "random"]),
-    ("factory", &["clip", "dataset", "random"]),
+    // Measures only in its tests: that hits are on the grid is found out as users find it out.
+    ("factory", &["clip", "dataset", "measure", "random"]),
     ("evaluate", &["clip", "codec", "measure", "factory", "random"]),
     ("engine", &["model", "clip", "device", "flow", "measure", "settings", "disk"]),
     ("playback", &["clip"]),

@@ -271,7 +271,7 @@ mod tests {
         assert!((0.6..1.5).contains(&real.novelty) && (0.7..1.3).contains(&real.diversity), "{real:?}");
         let copies = judge.row("copies", &samples(&seen[..40]));
         assert!(copies.novelty < 0.05, "{}", copies.novelty);
-        // Chance is one in ten or so.
-        assert!(copies.style > 0.5 && noise.style < 0.3, "{} {}", copies.style, noise.style);
+        // Of 22 labels with fewer loops each than there are votes; chance is one in 22.
+        assert!(copies.style > 0.25 && noise.style < 0.15, "{} {}", copies.style, noise.style);
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rustysynth::{SoundFont, Synthesizer, SynthesizerSettings};
 
-use super::sounds::FactoryError;
+use super::sources::FactoryError;
 use crate::clip::SAMPLE_RATE;
 
 /// The channel that plays the font's drum bank.

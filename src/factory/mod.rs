@@ -1,18 +1,27 @@
 //! The training loops of the factory model: patterns of our own, played on licence-clean sounds.
 //!
-//! In: folders of one-shots and a sound font ([`sounds`]), and a seed. Out: loops of whole 4/4
-//! bars at whole tempos, stereo at 44.1 kHz, peak -1 dBFS, exactly [`Clip::length`] samples, with
-//! what rings past the end folded onto the start, so that each is an exact circle. Drum loops are
-//! labelled by style, melodic ones by part. Loop `i` of a set follows from the seed, `i`, the
-//! options and the sources alone, never from the number of cores. Runs in the companion, on all
-//! cores, into a sink that may end the set early. Only sources fail ([`FactoryError`]).
+//! In: folders of one-shots and a sound font ([`sources`]), and a seed; synthesis ([`synth`]) adds
+//! to them. Out: loops of whole 4/4 bars at whole tempos, stereo at 44.1 kHz, peak -1 dBFS,
+//! exactly [`Clip::length`] samples, each an exact circle, effects included. Drum loops are
+//! labelled by style, melodic ones by part. A set may keep to one side of a fixed division of the
+//! sounds ([`hold_out`]), so that held-out loops are of unheard sounds. Loop `i` of a set follows
+//! from the seed, `i`, the options and the sources alone, never from the number of cores. Runs in
+//! the companion, on all cores, into a sink that may end the set early. Only sources fail
+//! ([`FactoryError`]).
 
+pub mod circle;
 pub mod dice;
+pub mod effects;
 pub mod font;
+pub mod harmony;
+pub mod hold_out;
 pub mod melodic;
 pub mod pattern;
 pub mod render;
 pub mod sounds;
+pub mod sources;
+pub mod styles;
+pub mod synth;
 
 use std::ops::ControlFlow;
 
@@ -20,9 +29,15 @@ use rayon::prelude::*;
 
 use crate::clip::Clip;
 use dice::Dice;
+use hold_out::Side;
 use melodic::{PARTS, Part, Score};
-use pattern::{Pattern, STYLES, Style};
-use sounds::{FactoryError, SoundBank, Sources};
+use pattern::Pattern;
+use render::Instrument;
+use sounds::{Make, SoundBank};
+use sources::FactoryError;
+use styles::{STYLES, Style};
+use synth::Recipe;
+use synth::patch::Patch;
 
 /// A rendered loop.
 pub struct FactoryLoop {
@@ -32,7 +47,7 @@ pub struct FactoryLoop {
     pub label: &'static str,
     /// A name without spaces that is unique in its set.
     pub name: String,
-    /// The families of its sounds, joined by `+`: for splits by source.
+    /// The names of its sounds, joined by `+`.
     pub source: String,
 }
 
@@ -42,7 +57,6 @@ pub struct FactoryLoop {
 pub enum Content {
     Drums,
     Melodic,
-    /// Drums, and the melodic parts where there is a sound font.
     All,
 }
 
@@ -57,36 +71,14 @@ pub struct SetOptions {
     pub bars: Option<u32>,
     /// Which labels.
     pub content: Content,
+    /// Which sounds.
+    pub side: Side,
 }
 
 impl Default for SetOptions {
     fn default() -> Self {
-        Self { loops: 1400, seed: 0, bars: None, content: Content::All }
+        Self { loops: 1400, seed: 0, bars: None, content: Content::All, side: Side::All }
     }
-}
-
-/// What came of a set.
-#[derive(Debug)]
-pub struct Summary {
-    /// Loops handed to the sink.
-    pub loops: usize,
-    /// Their length together.
-    pub seconds: f64,
-    /// One-shots that they were made of.
-    pub sounds: usize,
-    /// Sources that were not there: the same seed with them gives another set.
-    pub missing: Vec<FactoryError>,
-}
-
-/// Renders a set from the sources that are there (at least one), in order, into `sink`.
-pub fn render_from(
-    sources: &Sources,
-    options: &SetOptions,
-    sink: &mut dyn FnMut(FactoryLoop) -> ControlFlow<()>,
-) -> Result<Summary, FactoryError> {
-    let (bank, missing) = SoundBank::load_available(sources)?;
-    let (loops, seconds) = render_with(&bank, options, sink)?;
-    Ok(Summary { loops, seconds, sounds: bank.len(), missing })
 }
 
 /// Renders a set from a bank; how many loops and seconds the sink took.
@@ -100,7 +92,7 @@ pub fn render_with(
     if options.bars.is_some_and(|bars| !(1..=16).contains(&bars)) {
         return Err(FactoryError::Bars);
     }
-    let plans = plans(bank, options.content)?;
+    let plans = plans(options.content);
     let (mut taken, mut seconds) = (0, 0.0);
     for first in (0..options.loops).step_by(AT_ONCE) {
         let last = (first + AT_ONCE).min(options.loops);
@@ -124,40 +116,69 @@ enum Plan {
     Melodic(&'static Part),
 }
 
-fn plans(bank: &SoundBank, content: Content) -> Result<Vec<Plan>, FactoryError> {
+fn plans(content: Content) -> Vec<Plan> {
     let drums = STYLES.iter().map(Plan::Drums);
     let melodic = PARTS.iter().map(Plan::Melodic);
-    Ok(match (content, bank.font()) {
-        (Content::Drums, _) | (Content::All, None) => drums.collect(),
-        (Content::Melodic, None) => return Err(FactoryError::NoFont),
-        (Content::Melodic, Some(_)) => melodic.collect(),
-        (Content::All, Some(_)) => drums.chain(melodic).collect(),
-    })
+    match content {
+        Content::Drums => drums.collect(),
+        Content::Melodic => melodic.collect(),
+        Content::All => drums.chain(melodic).collect(),
+    }
 }
 
 fn render_loop(bank: &SoundBank, plan: &Plan, options: &SetOptions, index: usize) -> Result<FactoryLoop, FactoryError> {
     /// Most loops have two bars.
     const BARS: [u32; 6] = [1, 2, 2, 2, 2, 4];
-    let mut dice = Dice::new(options.seed, index as u64);
+    // Held-out loops have patterns of their own, too.
+    let first = if options.side == Side::HeldOut { 1 << 40 } else { 0 };
+    let mut dice = Dice::new(options.seed, first + index as u64);
     let bars = *dice.pick(&BARS);
     let bars = options.bars.unwrap_or(bars);
     let (label, clip, source) = match plan {
         Plan::Drums(style) => {
             let bpm = dice.whole(style.tempo);
             let pattern = Pattern::draw(style, bars, &mut dice);
-            let kit = bank.draw_kit(&mut dice);
-            let clip = render::drums(&pattern, &kit, bpm, &mut dice);
-            (style.name, clip, kit.source())
+            let kit = bank.draw_kit(make(style, &mut dice), options.side, &mut dice);
+            let clip = render::drums(&pattern, style, &kit, bpm, &mut dice);
+            (style.name, clip, kit.source(&pattern.roles()))
         }
         Plan::Melodic(part) => {
             let bpm = dice.whole(melodic::TEMPO);
             let score = Score::draw(part, bars, &mut dice);
-            let font = bank.font().ok_or(FactoryError::NoFont)?;
-            let clip = render::melodic(&score, font, bpm, &mut dice)?;
-            (part.name, clip, format!("font-{}-{}", part.name, score.program))
+            let (instrument, source) = instrument(bank, part, options.side, &mut dice)?;
+            (part.name, render::melodic(&score, part, instrument, bpm, &mut dice), source)
         }
     };
     Ok(FactoryLoop { clip, label, name: format!("{label}-{index:05}"), source })
+}
+
+fn make(style: &Style, dice: &mut Dice) -> Make {
+    let [synthesised, sampled, _] = style.makes;
+    match dice.unit() {
+        u if u < synthesised => Make::Synthesised,
+        u if u < synthesised + sampled => Make::Sampled,
+        _ => Make::Mixed,
+    }
+}
+
+/// A synthesiser or, where there is a font, one of its programs; and its name as a source.
+fn instrument(
+    bank: &SoundBank,
+    part: &Part,
+    side: Side,
+    dice: &mut Dice,
+) -> Result<(Instrument, String), FactoryError> {
+    const SYNTHESISED: f64 = 0.6;
+    match bank.font().filter(|_| !dice.chance(SYNTHESISED)) {
+        Some(font) => {
+            let program = *dice.pick(&part.programs(side));
+            Ok((Instrument::program(font, program)?, melodic::program_name(program)))
+        }
+        None => {
+            let recipe = Recipe::draw(part.name, side, dice);
+            Ok((Instrument::Synth(Patch::draw(part.kind, &mut recipe.dice())), recipe.name))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -182,7 +203,8 @@ mod tests {
 
     #[test]
     fn a_seed_names_its_set_and_its_beginning() {
-        let (a, b, other) = (set(&options(70, 5)), set(&options(12, 5)), set(&options(12, 6)));
+        let one_bar = |loops, seed| set(&SetOptions { bars: Some(1), ..options(loops, seed) });
+        let (a, b, other) = (one_bar(70, 5), one_bar(12, 5), one_bar(12, 6));
         assert_eq!(a.len(), 70);
         for (a, b) in a.iter().zip(&b) {
             assert!(a.clip == b.clip && a.name == b.name && a.source == b.source);
@@ -192,20 +214,51 @@ mod tests {
 
     #[test]
     fn loops_are_exact_circles_at_whole_tempos() {
-        for one in set(&options(40, 1)) {
+        for one in set(&options(44, 1)) {
             let clip = &one.clip;
             assert_eq!(clip.len(), Clip::length(clip.beats, clip.bpm, SAMPLE_RATE), "{}", one.name);
             assert!(clip.bpm.fract() == 0.0 && (70.0..=180.0).contains(&clip.bpm), "{}", one.name);
             assert!((clip.peak() - 0.891).abs() < 1e-3, "{}", one.name);
             for channel in &clip.samples {
-                let near = 1024;
-                let step = |i: usize| (channel[(i + 1) % channel.len()] - channel[i]).abs();
-                let around = (0..near).chain(clip.len() - 1 - near..clip.len() - 1);
-                let local = around.map(step).fold(0.0, f32::max);
-                let seam = step(clip.len() - 1);
-                assert!(seam <= local + 1e-4, "{}: {seam} > {local}", one.name);
+                let (inside, seam) = circle::steps(channel);
+                assert!(seam <= inside, "{}: {seam} > {inside}", one.name);
             }
         }
+    }
+
+    #[test]
+    fn every_label_sounds_in_each_bar() {
+        for one in set(&SetOptions { bars: Some(2), ..options(44, 8) }) {
+            for (bar, part) in one.clip.samples[0].chunks(one.clip.len().div_ceil(2)).enumerate() {
+                let level = (part.iter().map(|s| s * s).sum::<f32>() / part.len() as f32).sqrt();
+                assert!(level > 0.01, "{} bar {bar}: {level}", one.name);
+            }
+        }
+    }
+
+    #[test]
+    fn onsets_are_on_the_grid() {
+        let of = |label: &str| -> Vec<f64> {
+            let drums = SetOptions { content: Content::Drums, bars: Some(1), ..options(54, 4) };
+            let loops = set(&drums);
+            loops.iter().filter(|one| one.label == label).map(|one| crate::measure::on_grid(&one.clip)).collect()
+        };
+        // Played tightly and hardly swung.
+        for label in ["techno", "trap", "electro"] {
+            let shares = of(label);
+            let mean = shares.iter().sum::<f64>() / shares.len() as f64;
+            assert!(mean > 0.85, "{label}: {shares:?}");
+        }
+    }
+
+    #[test]
+    fn held_out_loops_are_of_unheard_sounds() {
+        let sources = |side: Side| -> Vec<String> {
+            let loops = set(&SetOptions { side, bars: Some(1), ..options(44, 3) });
+            loops.iter().flat_map(|one| one.source.split('+').map(str::to_owned).collect::<Vec<_>>()).collect()
+        };
+        let (training, held_out) = (sources(Side::Training), sources(Side::HeldOut));
+        assert!(held_out.len() >= 44 && held_out.iter().all(|name| !training.contains(name)));
     }
 
     #[test]
@@ -217,8 +270,8 @@ mod tests {
             |options: SetOptions| render_with(&bank, &options, &mut |_| ControlFlow::Continue(())).unwrap_err();
         let none = SetOptions { bars: Some(0), ..options(1, 0) };
         assert!(matches!(refuse(none), FactoryError::Bars));
-        let melodic = SetOptions { content: Content::Melodic, ..options(1, 0) };
-        assert!(matches!(refuse(melodic), FactoryError::NoFont));
+        let melodic = SetOptions { content: Content::Melodic, ..options(4, 0) };
+        assert!(set(&melodic).iter().map(|one| one.label).eq(PARTS.iter().map(|part| part.name)));
     }
 
     #[test]

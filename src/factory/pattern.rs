@@ -1,92 +1,32 @@
-//! Drum patterns: a grammar of chances over the sixteen steps of a 4/4 bar for each style.
+//! Drum patterns: a style's rhythms, drawn and varied bar by bar.
 //!
 //! In: a [`Style`], a number of bars and dice. Out: a [`Pattern`], hits with places in sixteenths
 //! (swing included, humanising not) and velocities. Nothing fails.
 
 use super::dice::Dice;
 use super::sounds::Role;
+use super::styles::Style;
 
 /// Steps a bar.
 pub const STEPS: usize = 16;
 
-/// Chance of a hit at each step, in tenths: one digit a step, X for ten.
-pub(super) type Chances = &'static str;
-
-/// What a style sounds like.
-pub struct Style {
-    /// Its label.
-    pub name: &'static str,
-    /// Slowest and fastest tempo in beats per minute.
-    pub tempo: (f64, f64),
-    /// Delay of every second sixteenth, in sixteenths: least and most (a third is a shuffle).
-    swing: (f64, f64),
-    kick: Chances,
-    snare: Chances,
-    clap: Chances,
-    closed: Chances,
-    open: Chances,
-    percussion: Chances,
-    /// Chance of a snare or hat roll at the end of the last bar.
-    fill: f64,
-    /// Chance that a hat step is played as two or three quick ones.
-    rolls: f64,
-}
-
-/// The styles, in the order of their labels' first use.
-#[rustfmt::skip]
-pub const STYLES: [Style; 10] = [
-    Style { name: "house", tempo: (118.0, 130.0), swing: (0.0, 0.12), fill: 0.2, rolls: 0.0,
-        kick: "X000X000X000X001", snare: "0000000000000001", clap: "0000X0000000X000",
-        closed: "5050505050505050", open: "00X000X000X000X0", percussion: "1013012101310213" },
-    Style { name: "techno", tempo: (126.0, 142.0), swing: (0.0, 0.02), fill: 0.1, rolls: 0.0,
-        kick: "X000X000X000X000", snare: "0000100000001001", clap: "0000500000005000",
-        closed: "8383838383838383", open: "0090009000900090", percussion: "2032023020320232" },
-    Style { name: "hiphop", tempo: (74.0, 98.0), swing: (0.08, 0.3), fill: 0.2, rolls: 0.05,
-        kick: "X003002250500203", snare: "0000X0010100X001", clap: "0000300000003000",
-        closed: "X0X1X0X1X0X1X0X2", open: "0000001000000030", percussion: "0010020001000200" },
-    Style { name: "trap", tempo: (130.0, 150.0), swing: (0.0, 0.0), fill: 0.3, rolls: 0.25,
-        kick: "X000003000500300", snare: "00000000X0000001", clap: "0000000070000000",
-        closed: "X1X1X1X1X1X1X1X1", open: "0000002000000020", percussion: "0001000100020001" },
-    Style { name: "dnb", tempo: (165.0, 178.0), swing: (0.0, 0.05), fill: 0.2, rolls: 0.0,
-        kick: "X000000300X00100", snare: "0000X0010100X002", clap: "0000200000002000",
-        closed: "X0X2X0X2X0X2X0X2", open: "0000001000000020", percussion: "0010010000100100" },
-    Style { name: "breaks", tempo: (120.0, 140.0), swing: (0.02, 0.12), fill: 0.3, rolls: 0.0,
-        kick: "X0300020035X0010", snare: "0000X0030303X002", clap: "0000100000001000",
-        closed: "X0X0X0X0X0X0X0X0", open: "0000000000300020", percussion: "0001001000010010" },
-    Style { name: "funk", tempo: (92.0, 116.0), swing: (0.05, 0.16), fill: 0.35, rolls: 0.0,
-        kick: "X020002405200302", snare: "0001X0020401X003", clap: "0000000000001000",
-        closed: "X3X3X3X3X3X3X3X3", open: "0000002000000040", percussion: "0100100101001010" },
-    Style { name: "electro", tempo: (116.0, 136.0), swing: (0.0, 0.04), fill: 0.2, rolls: 0.05,
-        kick: "X003005200X30400", snare: "0000X0000000X001", clap: "0000500000005000",
-        closed: "X3X3X3X3X3X3X3X3", open: "0010001000100030", percussion: "0203012002030120" },
-    Style { name: "garage", tempo: (128.0, 138.0), swing: (0.12, 0.3), fill: 0.15, rolls: 0.05,
-        kick: "X0000020005X0030", snare: "0000X0010010X002", clap: "0000400000004000",
-        closed: "30X130X230X130X2", open: "0010000000200010", percussion: "0102010201020102" },
-    Style { name: "dembow", tempo: (86.0, 104.0), swing: (0.0, 0.04), fill: 0.2, rolls: 0.05,
-        kick: "X000X000X000X002", snare: "000X00X0000X00X0", clap: "0001001000010010",
-        closed: "5050505050505050", open: "0010000000100000", percussion: "0012001200120012" },
-];
-
-/// The chance of a step.
-pub(super) fn chance(chances: Chances, step: usize) -> f64 {
-    match chances.as_bytes()[step] {
-        b'X' => 1.0,
-        digit => f64::from(digit - b'0') / 10.0,
-    }
-}
+/// A mark a step; [`styles`](super::styles) says what they mean.
+pub type Rhythm = &'static str;
 
 /// One hit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hit {
     /// What is hit.
     pub role: Role,
-    /// When, in sixteenths from the start, swing included.
+    /// When, in sixteenths from the start.
     pub at: f64,
     /// How hard, 0..1.
     pub velocity: f64,
+    /// How much higher than the sound is, in semitones.
+    pub pitch: f64,
 }
 
-/// A drum pattern.
+/// A drum loop before it is heard.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pattern {
     /// 4/4 bars.
@@ -95,96 +35,203 @@ pub struct Pattern {
     pub hits: Vec<Hit>,
 }
 
+/// A step's chance of a hit and how hard the hit is.
+pub(super) fn step_of(rhythm: Rhythm, step: usize) -> (f64, f64) {
+    match rhythm.as_bytes()[step % rhythm.len()] {
+        b'X' => (1.0, 0.88),
+        b'x' => (1.0, 0.62),
+        b'g' => (0.7, 0.35),
+        digit => {
+            let chance = f64::from(digit - b'0') / 10.0;
+            (chance, if chance >= 0.5 { 0.85 } else { 0.5 })
+        }
+    }
+}
+
+/// What holds for all bars of a loop.
+struct Groove<'a> {
+    lanes: Vec<(Role, Rhythm)>,
+    style: &'a Style,
+    /// Kick, snare and clap go at half the speed.
+    half_time: bool,
+    /// Semitones of the kick from step to step, where it is tuned.
+    tuning: Option<[f64; STEPS]>,
+}
+
 impl Pattern {
-    /// A bar drawn from the style, repeated with small changes and a fill at the end.
+    /// A pattern of a style: a bar, its answer, both again, with a fill at the end.
     pub fn draw(style: &Style, bars: u32, dice: &mut Dice) -> Self {
         let swing = dice.between(style.swing.0, style.swing.1);
-        let lanes = [
-            (Role::Kick, style.kick),
-            (Role::Snare, style.snare),
-            (Role::Clap, style.clap),
-            (Role::ClosedHat, style.closed),
-            (Role::OpenHat, style.open),
-            (Role::Percussion, style.percussion),
-        ];
-        // A loop need not use every lane: hats and percussion come and go as a whole.
-        let used: Vec<_> = lanes
-            .into_iter()
-            .filter(|(role, _)| match role {
-                Role::Kick | Role::Snare | Role::Clap => true,
-                Role::Percussion => dice.chance(0.5),
-                Role::ClosedHat => dice.chance(0.95),
-                _ => dice.chance(0.85),
+        let mut lanes: Vec<(Role, Rhythm)> = Vec::new();
+        for lane in style.lanes {
+            // Drawn in any case, so that one lane does not change the next.
+            let (rhythm, there) = (*dice.pick(lane.2), dice.chance(lane.1));
+            if there || lanes.is_empty() {
+                lanes.push((lane.0, rhythm));
+            }
+        }
+        let half_time = dice.chance(style.feel.half_time);
+        let tuning = dice.chance(style.feel.tuned).then(|| tune(dice));
+        let groove = Groove { lanes, style, half_time, tuning };
+        let mut drawn: Vec<Vec<Hit>> = Vec::new();
+        for index in 0..bars as usize {
+            // Rhythms of two bars have two bars to repeat; others answer the first with a variation.
+            let mut bar = match index {
+                0 => groove.bar(0, dice),
+                1 => groove.answer(&drawn[0], dice),
+                _ => drawn[index % 2].clone(),
+            };
+            if index > 0 && dice.chance(0.6) {
+                groove.vary(&mut bar, index, dice);
+            }
+            if index + 1 == bars as usize && bars > 1 && dice.chance(style.feel.fill) {
+                fill(&mut bar, dice);
+            }
+            drawn.push(bar);
+        }
+        let shift = |(index, bar): (usize, Vec<Hit>)| {
+            bar.into_iter().map(move |hit| {
+                let late = if (hit.at as usize) % 2 == 1 { swing } else { 0.0 };
+                Hit { at: (index * STEPS) as f64 + hit.at + late, ..hit }
             })
-            .collect();
-        let bar = draw_bar(&used, style, dice);
+        };
+        Self { bars, hits: drawn.into_iter().enumerate().flat_map(shift).collect() }
+    }
+
+    /// The roles that are hit.
+    pub fn roles(&self) -> Vec<Role> {
+        let mut roles: Vec<Role> = self.hits.iter().map(|hit| hit.role).collect();
+        roles.sort_unstable();
+        roles.dedup();
+        roles
+    }
+}
+
+/// A bass line for the kick: mostly the root, some notes of the minor scale.
+fn tune(dice: &mut Dice) -> [f64; STEPS] {
+    std::array::from_fn(
+        |step| if step == 0 || dice.chance(0.5) { 0.0 } else { *dice.pick(&[-2.0, 3.0, 5.0, 7.0, -5.0, 1.0]) },
+    )
+}
+
+impl Groove<'_> {
+    fn step(&self, role: Role, rhythm: Rhythm, bar: usize, step: usize) -> (f64, f64) {
+        let slow = self.half_time && matches!(role, Role::Kick | Role::Snare | Role::Clap);
+        let place = bar * STEPS + step;
+        match slow {
+            false => step_of(rhythm, place),
+            true if place.is_multiple_of(2) => step_of(rhythm, place / 2),
+            true => (0.0, 0.0),
+        }
+    }
+
+    fn bar(&self, bar: usize, dice: &mut Dice) -> Vec<Hit> {
         let mut hits = Vec::new();
-        for index in 0..bars {
-            let mut this = bar.clone();
-            if index > 0 && dice.chance(0.5) {
-                vary(&mut this, &used, style, dice);
-            }
-            if index + 1 == bars && bars > 1 && dice.chance(style.fill) {
-                fill(&mut this, dice);
-            }
-            let start = f64::from(index) * STEPS as f64;
-            hits.extend(this.into_iter().map(|hit| {
-                let odd = (hit.at as usize) % 2 == 1;
-                Hit { at: start + hit.at + if odd { swing } else { 0.0 }, ..hit }
-            }));
-        }
-        Self { bars, hits }
-    }
-}
-
-fn draw_bar(lanes: &[(Role, Chances)], style: &Style, dice: &mut Dice) -> Vec<Hit> {
-    let mut hits = Vec::new();
-    for (role, chances) in lanes {
-        for step in 0..STEPS {
-            let p = chance(chances, step);
-            if dice.chance(p) {
-                push(&mut hits, *role, step, p, style, dice);
+        for (role, rhythm) in &self.lanes {
+            for step in 0..STEPS {
+                let (chance, level) = self.step(*role, rhythm, bar, step);
+                if dice.chance(chance) {
+                    self.push(&mut hits, *role, step, level, dice);
+                }
             }
         }
+        hits
     }
-    hits
-}
 
-/// Sure hits are accents, unsure ones ghosts; a hat may roll.
-fn push(hits: &mut Vec<Hit>, role: Role, step: usize, p: f64, style: &Style, dice: &mut Dice) {
-    let accent = if step.is_multiple_of(4) { 0.08 } else { 0.0 };
-    let base = if p >= 0.5 { 0.85 } else { 0.5 };
-    let velocity = (base + accent + dice.between(-0.1, 0.07)).clamp(0.15, 1.0);
-    let times = if role == Role::ClosedHat && dice.chance(style.rolls) { *dice.pick(&[2, 3]) } else { 1 };
-    for k in 0..times {
-        let fade = 1.0 - 0.15 * f64::from(k);
-        hits.push(Hit { role, at: step as f64 + f64::from(k) / f64::from(times), velocity: velocity * fade });
+    /// The second bar: the first one's chances fall the same way, but for rhythms of two bars.
+    fn answer(&self, first: &[Hit], dice: &mut Dice) -> Vec<Hit> {
+        let two = |(role, rhythm): &&(Role, Rhythm)| {
+            rhythm.len() > STEPS || (self.half_time && matches!(role, Role::Kick | Role::Snare | Role::Clap))
+        };
+        let long: Vec<(Role, Rhythm)> = self.lanes.iter().filter(two).copied().collect();
+        let mut hits: Vec<Hit> =
+            first.iter().filter(|h| !long.iter().any(|(role, _)| *role == h.role)).copied().collect();
+        for (role, rhythm) in long {
+            for step in 0..STEPS {
+                let (chance, level) = self.step(role, rhythm, 1, step);
+                if dice.chance(chance) {
+                    self.push(&mut hits, role, step, level, dice);
+                }
+            }
+        }
+        hits
     }
-}
 
-/// Draws two of the sixteen steps of the light lanes anew.
-fn vary(hits: &mut Vec<Hit>, lanes: &[(Role, Chances)], style: &Style, dice: &mut Dice) {
-    for _ in 0..2 {
-        let (role, chances) = *dice.pick(lanes);
-        let step = (dice.unit() * STEPS as f64) as usize;
-        let p = chance(chances, step);
-        if p < 1.0 {
-            hits.retain(|h| h.role != role || h.at as usize != step);
-            if dice.chance(p.max(0.15)) {
-                push(hits, role, step, p, style, dice);
+    /// One step's hit; a hat may roll, and a roll may rise or fall in pitch.
+    fn push(&self, hits: &mut Vec<Hit>, role: Role, step: usize, level: f64, dice: &mut Dice) {
+        let accent = if step.is_multiple_of(4) { 0.07 } else { 0.0 };
+        let velocity = (level + accent + dice.between(-0.08, 0.06)).clamp(0.12, 1.0);
+        let rolls = role == Role::ClosedHat && dice.chance(self.style.feel.rolls);
+        let (times, slope) =
+            if rolls { (*dice.pick(&[2, 2, 3, 4]), *dice.pick(&[0.0, 0.0, 1.0, -1.0])) } else { (1, 0.0) };
+        let pitch = match (role, &self.tuning) {
+            (Role::Kick, Some(tuning)) => tuning[step],
+            _ => 0.0,
+        };
+        for k in 0..times {
+            let (part, fade) = (f64::from(k) / f64::from(times), 1.0 - 0.12 * f64::from(k));
+            hits.push(Hit {
+                role,
+                at: step as f64 + part,
+                velocity: velocity * fade,
+                pitch: pitch + slope * f64::from(k),
+            });
+        }
+    }
+
+    /// Draws a few of the steps that are not sure anew.
+    fn vary(&self, hits: &mut Vec<Hit>, bar: usize, dice: &mut Dice) {
+        for _ in 0..3 {
+            let (role, rhythm) = *dice.pick(&self.lanes);
+            let step = (dice.unit() * STEPS as f64) as usize;
+            let (chance, level) = self.step(role, rhythm, bar % 2, step);
+            // Backbeats and first beats stay.
+            if chance < 1.0 && !(role == Role::Snare && step.is_multiple_of(8)) {
+                hits.retain(|h| h.role != role || h.at as usize != step);
+                if dice.chance(chance.max(0.12)) {
+                    self.push(hits, role, step, if chance > 0.0 { level } else { 0.4 }, dice);
+                }
             }
         }
     }
 }
 
-/// A rising roll over the last beat.
+/// Something else over the last beat or two.
 fn fill(hits: &mut Vec<Hit>, dice: &mut Dice) {
-    let role = *dice.pick(&[Role::Snare, Role::Tom, Role::Tom]);
-    hits.retain(|hit| hit.role != role || (hit.at as usize) < STEPS - 4);
-    for step in STEPS - 4..STEPS {
-        if dice.chance(0.8) {
-            let velocity = 0.5 + 0.12 * (step + 4 - STEPS) as f64;
-            hits.push(Hit { role, at: step as f64, velocity });
+    let from = STEPS - *dice.pick(&[2, 4, 4, 8]);
+    let at = |step: usize, role, velocity, pitch| Hit { role, at: step as f64, velocity, pitch };
+    match *dice.pick(&[0, 0, 1, 1, 2, 3]) {
+        // A snare roll that rises.
+        0 => {
+            hits.retain(|hit| !matches!(hit.role, Role::Snare | Role::Clap) || (hit.at as usize) < from);
+            let rise = |step: usize| 0.45 + 0.5 * (step - from) as f64 / (STEPS - from) as f64;
+            let steps = (from..STEPS).filter(|_| dice.chance(0.8));
+            hits.extend(steps.map(|step| at(step, Role::Snare, rise(step), 0.0)));
+        }
+        // Down the toms.
+        1 => {
+            hits.retain(|hit| matches!(hit.role, Role::Kick | Role::Shaker) || (hit.at as usize) < from);
+            for step in from..STEPS {
+                if step == from || dice.chance(0.7) {
+                    let down = 6.0 - 10.0 * (step - from) as f64 / (STEPS - from) as f64;
+                    hits.push(at(step, Role::Tom, dice.between(0.65, 0.95), down.round()));
+                }
+            }
+        }
+        // Silence but for the hats and an upbeat.
+        2 => {
+            hits.retain(|hit| matches!(hit.role, Role::ClosedHat | Role::Shaker) || (hit.at as usize) < from);
+            hits.push(at(STEPS - 2, Role::OpenHat, 0.8, 0.0));
+        }
+        // Kick and snare in turn.
+        _ => {
+            hits.retain(|hit| !matches!(hit.role, Role::Kick | Role::Snare) || (hit.at as usize) < from);
+            for step in from..STEPS {
+                let role = if dice.chance(0.5) { Role::Kick } else { Role::Snare };
+                if dice.chance(0.75) {
+                    hits.push(at(step, role, dice.between(0.6, 0.95), 0.0));
+                }
+            }
         }
     }
 }
@@ -192,17 +239,44 @@ fn fill(hits: &mut Vec<Hit>, dice: &mut Dice) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::factory::styles::STYLES;
 
     #[test]
-    fn every_style_has_sixteen_steps_and_a_beat() {
-        for (index, style) in STYLES.iter().enumerate() {
-            for lane in [style.kick, style.snare, style.clap, style.closed, style.open, style.percussion] {
-                assert_eq!(lane.len(), STEPS, "{}", style.name);
+    fn rhythms_have_a_bar_or_two_of_known_marks() {
+        for style in &STYLES {
+            for rhythm in style.lanes.iter().flat_map(|lane| lane.2) {
+                assert!([16, 32].contains(&rhythm.len()), "{}: {rhythm}", style.name);
+                assert!(rhythm.chars().all(|c| "Xxg0123456789".contains(c)), "{}: {rhythm}", style.name);
             }
-            let pattern = Pattern::draw(style, 2, &mut Dice::new(1, index as u64));
-            let kicks: Vec<_> = pattern.hits.iter().filter(|h| h.role == Role::Kick).collect();
-            assert!(kicks.iter().any(|h| h.at == 0.0) && kicks.iter().any(|h| h.at == 16.0), "{}", style.name);
-            assert!(pattern.hits.iter().all(|h| h.at < 32.0 && h.velocity <= 1.0));
         }
+    }
+
+    #[test]
+    fn every_style_has_its_beat_and_a_place_for_the_snare() {
+        for (index, style) in STYLES.iter().enumerate() {
+            for seed in 0..20 {
+                let pattern = Pattern::draw(style, 2, &mut Dice::new(seed, index as u64));
+                let has = |role: Role, at: f64| pattern.hits.iter().any(|h| h.role == role && h.at == at);
+                assert!(style.lanes[0].1 < 1.0 || has(Role::Kick, 0.0), "{} {seed}", style.name);
+                assert!(pattern.hits.iter().all(|h| (0.0..32.0).contains(&h.at) && h.velocity <= 1.0));
+                let backbeat = [4.0, 8.0].iter().any(|at| has(Role::Snare, *at) || has(Role::Clap, *at));
+                let without = ["techno", "dembow", "afro", "ambient", "house", "twostep", "trap", "garage"];
+                assert!(backbeat || without.contains(&style.name), "{} {seed}: {pattern:?}", style.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_second_bar_is_nearly_the_first() {
+        let (mut same, mut all) = (0, 0);
+        for (index, style) in STYLES.iter().enumerate().filter(|(_, s)| s.name == "house" || s.name == "dnb") {
+            for seed in 0..40 {
+                let pattern = Pattern::draw(style, 4, &mut Dice::new(seed, index as u64));
+                let bar = |n: f64| pattern.hits.iter().filter(move |h| (h.at / 16.0).floor() == n);
+                all += bar(0.0).count();
+                same += bar(0.0).filter(|a| bar(2.0).any(|b| b.role == a.role && b.at == a.at + 32.0)).count();
+            }
+        }
+        assert!(same * 10 > all * 8 && same < all, "{same} of {all}");
     }
 }

@@ -1,13 +1,16 @@
-//! `flowloop factory`: the training loops of the factory model as WAV files, a folder a style.
+//! `flowloop factory`: the training loops of the factory model as WAV files, a folder a style; and
+//! loops to judge it by, of sounds that it never heard.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
-use std::sync::atomic::Ordering;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
-use flowloop::factory::sounds::Sources;
-use flowloop::factory::{Content, SetOptions, render_from};
+use flowloop::factory::hold_out::Side;
+use flowloop::factory::sounds::SoundBank;
+use flowloop::factory::sources::Sources;
+use flowloop::factory::{Content, SetOptions, render_with};
 
 /// What to render, as the command line names it.
 #[derive(Clone, Copy, ValueEnum)]
@@ -31,6 +34,10 @@ pub struct Factory {
     /// What to render
     #[arg(long, value_enum, default_value = "drums")]
     content: ContentName,
+    /// Folder for held-out loops, a tenth as many: of a tenth of the sounds, which --output then does
+    /// without
+    #[arg(long)]
+    hold_out: Option<PathBuf>,
     /// Seed of the set
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -58,33 +65,50 @@ impl Factory {
             ContentName::Melodic => Content::Melodic,
             ContentName::All => Content::All,
         };
-        let options = SetOptions { loops: self.loops, seed: self.seed, content, ..SetOptions::default() };
-        let stop = super::interruption()?;
-        let (mut progress, mut done, mut failure) = (super::Progress::new(self.loops as u64, "rendering"), 0, None);
-        let summary = render_from(&sources, &options, &mut |one| {
-            let folder = self.output.join(one.label);
-            let path = folder.join(format!("{}_{}bpm.wav", one.name, one.clip.bpm));
-            let made = std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()));
-            let written = made.and_then(|()| Ok(flowloop::wav::write(&path, &one.clip)?));
-            done += 1;
-            progress.set(done, self.loops as u64);
-            failure = written.err();
-            if failure.is_some() || stop.load(Ordering::Relaxed) {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        });
-        drop(progress);
-        if let Some(error) = failure {
-            return Err(error);
-        }
-        let summary = summary?;
-        for missing in &summary.missing {
+        let apart = |folder: &PathBuf| !folder.starts_with(&self.output) && !self.output.starts_with(folder);
+        ensure!(
+            self.hold_out.as_ref().is_none_or(apart),
+            "--hold-out lies within --output, or the other way round; give it a folder beside it, or training would hear it"
+        );
+        let (bank, missing) = SoundBank::load_available(&sources)?;
+        for missing in &missing {
             println!("left out: {missing}");
         }
-        let (minutes, sounds) = (summary.seconds / 60.0, summary.sounds);
-        println!("{}: {} loops, {minutes:.1} min, from {sounds} sounds", self.output.display(), summary.loops);
+        println!("{} sampled sounds", bank.len());
+        let side = if self.hold_out.is_some() { Side::Training } else { Side::All };
+        let options = SetOptions { loops: self.loops, seed: self.seed, content, side, ..SetOptions::default() };
+        let stop = super::interruption()?;
+        write(&bank, &options, &self.output, &stop)?;
+        if let Some(folder) = &self.hold_out {
+            let loops = self.loops.div_ceil(10);
+            write(&bank, &SetOptions { loops, side: Side::HeldOut, ..options }, folder, &stop)?;
+        }
         Ok(())
     }
+}
+
+/// Renders a set into a folder, until it is done or stopped.
+fn write(bank: &SoundBank, options: &SetOptions, output: &Path, stop: &AtomicBool) -> anyhow::Result<()> {
+    let (mut progress, mut done, mut failure) = (super::Progress::new(options.loops as u64, "rendering"), 0, None);
+    let rendered = render_with(bank, options, &mut |one| {
+        let folder = output.join(one.label);
+        let path = folder.join(format!("{}_{}bpm.wav", one.name, one.clip.bpm));
+        let made = std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()));
+        let written = made.and_then(|()| Ok(flowloop::wav::write(&path, &one.clip)?));
+        done += 1;
+        progress.set(done, options.loops as u64);
+        failure = written.err();
+        if failure.is_some() || stop.load(Ordering::Relaxed) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    });
+    drop(progress);
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    let (loops, seconds) = rendered?;
+    println!("{}: {loops} loops, {:.1} min", output.display(), seconds / 60.0);
+    Ok(())
 }
