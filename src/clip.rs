@@ -2,6 +2,8 @@
 //!
 //! A clip is a circle: the sample after the last one is the first one.
 
+use std::collections::VecDeque;
+
 /// The codec's and the models' sample rate, in hertz.
 pub const SAMPLE_RATE: u32 = 44_100;
 
@@ -90,12 +92,20 @@ impl Clip {
         channel(&self.samples[0]).max(channel(&self.samples[1]))
     }
 
-    /// Turns the whole clip down so that no sample exceeds `peak`; a quieter clip stays as it is.
+    /// Holds the clip below `peak` by turning down what exceeds it and 4 ms around, on the circle: a hit
+    /// that sticks out does not make the whole loop quiet. A clip that stays below is left as it is.
     pub fn limit_peak(&mut self, peak: f32) {
-        let highest = self.peak();
-        if highest > peak {
-            let gain = peak / highest;
-            self.samples.iter_mut().flatten().for_each(|s| *s *= gain);
+        let reach = (self.sample_rate / 250) as usize;
+        if self.peak() <= peak {
+            return;
+        }
+        let [left, right] = &self.samples;
+        let loudest = left.iter().zip(right).map(|(l, r)| l.abs().max(r.abs()));
+        let needed: Vec<f32> = loudest.map(|m| if m > peak { peak / m } else { 1.0 }).collect();
+        // The mean of what is least nearby is never above what a sample needs itself.
+        let gain = mean_around(&least_around(&needed, reach), reach);
+        for samples in &mut self.samples {
+            samples.iter_mut().zip(&gain).for_each(|(s, g)| *s = (*s * g).clamp(-peak, peak));
         }
     }
 
@@ -103,5 +113,91 @@ impl Clip {
     pub fn round_to_24_bits(&mut self) {
         const FULL: f32 = 8_388_608.0;
         self.samples.iter_mut().flatten().for_each(|s| *s = (*s * FULL).round().clamp(-FULL, FULL - 1.0) / FULL);
+    }
+}
+
+/// A circle's sample at `i - reach`.
+fn wrapped(values: &[f32], i: usize, reach: usize) -> f32 {
+    let rounds = (reach / values.len() + 1) * values.len();
+    values[(i + rounds - reach) % values.len()]
+}
+
+/// The least of each sample and the `reach` on either side, on the circle (a queue of rising values).
+fn least_around(values: &[f32], reach: usize) -> Vec<f32> {
+    let (mut queue, mut out) = (VecDeque::<(usize, f32)>::new(), Vec::with_capacity(values.len()));
+    for i in 0..values.len() + 2 * reach {
+        let value = wrapped(values, i, reach);
+        while queue.back().is_some_and(|(_, last)| *last >= value) {
+            queue.pop_back();
+        }
+        queue.push_back((i, value));
+        if let Some(start) = i.checked_sub(2 * reach) {
+            while queue.front().is_some_and(|(first, _)| *first < start) {
+                queue.pop_front();
+            }
+            out.extend(queue.front().map(|(_, least)| *least));
+        }
+    }
+    out
+}
+
+/// The mean of each sample and the `reach` on either side, on the circle.
+fn mean_around(values: &[f32], reach: usize) -> Vec<f32> {
+    let at = |i: usize| f64::from(wrapped(values, i, reach));
+    let mut sum: f64 = (0..2 * reach).map(at).sum();
+    let mean = |i: usize| {
+        sum += at(i + 2 * reach);
+        let mean = sum / (2 * reach + 1) as f64;
+        sum -= at(i);
+        mean as f32
+    };
+    (0..values.len()).map(mean).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clip(wave: impl Fn(usize) -> f32) -> Clip {
+        let samples: Vec<f32> = (0..44_100).map(wave).collect();
+        let quieter = samples.iter().map(|s| s * 0.5).collect();
+        Clip {
+            samples: [samples, quieter],
+            sample_rate: 44_100,
+            beats: 2,
+            bpm: 120.0,
+            provenance: None,
+            hits: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn one_loud_hit_does_not_make_the_loop_quiet() {
+        let wave = |i: usize| 0.3 * (i as f32 * 0.05).sin();
+        // Across the seam, and in the middle.
+        let loud = |i: usize| if !(20..44_000).contains(&i) || (22_000..22_050).contains(&i) { 10.0 } else { 1.0 };
+        let mut limited = clip(|i| wave(i) * loud(i));
+        limited.limit_peak(0.9);
+        assert!(limited.peak() <= 0.9 && limited.peak() > 0.85);
+        let (left, right) = (&limited.samples[0], &limited.samples[1]);
+        for i in (500..21_000).chain(23_000..43_000) {
+            assert_eq!(left[i], wave(i), "sample {i} is away from the hits");
+        }
+        assert!(left.iter().zip(right).all(|(l, r)| (l * 0.5 - r).abs() < 1e-6), "the image stays");
+        let gain = |i: usize| left[i] / (wave(i) * loud(i));
+        let steps = (1..44_100).filter(|i| wave(*i).abs() > 0.01 && wave(i - 1).abs() > 0.01);
+        let step = steps.map(|i| (gain(i) - gain(i - 1)).abs()).fold(0.0, f32::max);
+        assert!(step < 0.01, "the gain glides: {step}");
+    }
+
+    #[test]
+    fn quiet_clips_stay_and_tiny_ones_are_held() {
+        let quiet = clip(|i| 0.5 * (i as f32 * 0.05).sin());
+        let mut same = quiet.clone();
+        same.limit_peak(0.9);
+        assert_eq!(same, quiet);
+        let mut tiny = Clip { samples: [vec![3.0, -0.5], vec![0.0, 0.1]], ..quiet };
+        tiny.limit_peak(0.9);
+        assert!(tiny.peak() <= 0.9 && tiny.samples[0][0] > 0.89);
     }
 }

@@ -16,7 +16,7 @@ use crate::flow::unet::UNet;
 
 /// Slowest and fastest tempo that is generated, in beats per minute.
 pub const TEMPO: std::ops::RangeInclusive<f64> = 20.0..=400.0;
-/// Highest sample of a generated clip, -0.5 dBFS: a louder one is turned down as a whole.
+/// Highest sample of a generated clip, -0.5 dBFS: what sticks out is turned down.
 pub const PEAK: f32 = 0.944;
 /// Longest loop, in beats.
 pub const MAX_BEATS: u32 = 256;
