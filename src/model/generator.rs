@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::job::PLAIN;
-use super::{Header, Job, Model, ModelError};
+use super::{Header, Job, Model, ModelError, spread};
 use crate::clip::Clip;
 use crate::codec::{CodecError, Latents};
 use crate::flow::Condition;
@@ -63,7 +63,7 @@ pub struct Generator {
 
 /// Hears (step, steps) and may end a run; at last, several times, (steps, steps): the latents are there
 /// and are being decoded.
-type Progress<'a> = dyn FnMut(u32, u32) -> ControlFlow<()> + 'a;
+pub type Progress<'a> = dyn FnMut(u32, u32) -> ControlFlow<()> + 'a;
 
 impl Generator {
     /// Puts a model's net on a device.
@@ -90,6 +90,7 @@ impl Generator {
             progress(step, steps)
         };
         let mut values = self.latents(&job, frames, &mut step)?;
+        spread::restore(&self.model.header.spread, job.steps, &mut values, frames);
         self.unnormalise(&mut values, frames);
         let latents = Latents { channels: self.model.header.net.channels, frames, values };
         let codec = self.model.codec.as_ref().ok_or(GenerateError::NoCodec)?;

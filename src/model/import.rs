@@ -31,6 +31,7 @@ pub fn import_pytorch(checkpoint: &Path, mean_std: Option<&Path>, padding: Paddi
         labels: Vec::new(),
         codec: None,
         trained_steps: 0,
+        spread: Vec::new(),
     };
     Ok(Model { header, weights, mean, std, codec: None, hash: String::new() })
 }

@@ -9,6 +9,7 @@
 pub mod generator;
 mod import;
 pub mod job;
+pub mod spread;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use crate::flow::unet::{UNet, UNetConfig, Weight, Weights, with_weights};
 pub use generator::{GenerateError, Generator, embedded_header, embedded_model};
 pub use import::{convert_state, import_pytorch};
 pub use job::Job;
+pub use spread::Spread;
 
 /// The layout's version; a file of a later one is refused.
 const VERSION: u32 = 1;
@@ -49,6 +51,9 @@ pub struct Header {
     /// Training steps behind the weights.
     #[serde(default)]
     pub trained_steps: u64,
+    /// How widely its latents spread, in the order of the steps; empty where nobody has measured.
+    #[serde(default)]
+    pub spread: Vec<Spread>,
 }
 
 impl Header {
@@ -149,6 +154,10 @@ impl Model {
             }
         }
         let channels = header.net.channels;
+        header.spread.iter().try_for_each(|s| s.validate(channels)).map_err(damaged)?;
+        if !header.spread.is_sorted_by_key(|s| s.steps) {
+            return Err(damaged("the statistics of its generated latents are not in order".into()));
+        }
         let mut statistic = |name: &str| match others.remove(name) {
             Some(w) if w.shape == [channels] => Ok(w.values),
             _ => Err(damaged(format!("tensor {name} is missing or has the wrong shape"))),

@@ -149,6 +149,7 @@ pub fn tiny_model(labels: &[&str]) -> Model {
             labels: labels.iter().map(|l| l.to_string()).collect(),
             codec: Some(config.clone()),
             trained_steps: 0,
+            spread: Vec::new(),
         },
         weights,
         mean: vec![0.0; channels],

@@ -3,6 +3,7 @@
 //! Each command is a file; errors are one sentence that says what to do, and a non-zero exit code.
 
 mod bench;
+mod calibrate;
 mod devices;
 mod evaluate;
 mod factory;
@@ -39,6 +40,8 @@ enum Command {
     Sample(sample::Sample),
     /// Make a model file of a PyTorch checkpoint
     Import(import::Import),
+    /// Measure anew how widely a model's latents spread, as `train` does at its end
+    Calibrate(calibrate::Calibrate),
     /// Print what a model is
     Inspect(inspect::Inspect),
     /// List the devices the net can run on, and choose the plugin's
@@ -68,6 +71,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Generate(c) => c.run(),
         Command::Sample(c) => c.run(),
         Command::Import(c) => c.run(),
+        Command::Calibrate(c) => c.run(),
         Command::Inspect(c) => c.run(),
         Command::Devices(c) => c.run(),
         Command::Factory(c) => c.run(),

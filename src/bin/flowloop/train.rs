@@ -297,12 +297,23 @@ impl Train {
             self.save(&trainer, set, data, folder)?;
         }
         drop(progress);
+        self.measure(adapter)?;
         let how = if trainer.step() < self.steps { "stopped" } else { "done" };
         println!(
             "{how} at step {}: {} (run the same command to go on; --steps sets how far)",
             trainer.step(),
             self.output.display()
         );
+        Ok(())
+    }
+
+    /// Measures what the model makes, for generating to go by. Only a model with a codec is heard.
+    fn measure(&self, adapter: &Adapter) -> anyhow::Result<()> {
+        let model = Model::load(&self.output)?;
+        if model.codec.is_none() {
+            return Ok(());
+        }
+        super::calibrate::measured(model, adapter)?.save(&self.output, Precision::Half)?;
         Ok(())
     }
 
@@ -326,6 +337,7 @@ impl Train {
             labels,
             codec: set.codec.as_ref().map(|c| c.config().clone()),
             trained_steps: trainer.step(),
+            spread: Vec::new(),
         };
         Model {
             header,
