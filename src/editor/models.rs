@@ -40,17 +40,17 @@ impl Models {
                 }
             });
             self.open &= list.inner.is_some();
-            let hint = "or a model file's path; dropping the file here does too";
+            let hint = "or the path of a model file";
             ui.add(TextEdit::singleline(&mut self.path).hint_text(hint).desired_width(320.0));
             let named = PathBuf::from(self.path.trim().trim_matches('"'));
             let typed = !named.as_os_str().is_empty();
             let use_it = ui.add_enabled(typed, Button::new(RichText::new("Use").size(BODY)).min_size(vec2(48.0, 0.0)));
-            let dropped = ui.input(|i| i.raw.dropped_files.iter().map(|f| f.path().to_path_buf()).next());
-            if let Some(path) = dropped.or_else(|| use_it.clicked().then_some(named)) {
-                match model.missing {
-                    Some(_) => session.relocate(&path),
-                    None => session.choose(&path),
-                }
+            if use_it.clicked() {
+                session.choose(&named);
+            }
+            let here = model.missing.is_some() && ui.add_enabled(typed, Button::new("It is here")).clicked();
+            if here {
+                session.relocate(&named);
             }
         });
         if let Some(missing) = &model.missing {

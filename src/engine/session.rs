@@ -186,10 +186,9 @@ impl Session {
         self.take(saved, info);
     }
 
-    /// Reads the status from elsewhere, such as an editor's thread.
-    pub fn watch(&self) -> impl Fn() -> Status + Send + 'static {
-        let shared = self.shared.clone();
-        move || shared.lock().status.clone()
+    /// Names of the chosen model's styles.
+    pub fn labels(&self) -> Vec<String> {
+        self.shared.lock().status.model.labels.clone()
     }
 
     fn take(&self, saved: SavedModel, info: ModelInfo) {

@@ -161,7 +161,7 @@ impl FlowloopParams {
     /// The defaults; what the session knows is kept with them.
     pub fn new(session: Arc<Session>) -> Self {
         let shown = session.clone();
-        let labels: Labels = Arc::new(move || shown.status().model.labels);
+        let labels: Labels = Arc::new(move || shown.labels());
         Self {
             memory: Memory(session.clone()),
             model: ModelMemory(session.clone()),
