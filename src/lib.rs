@@ -25,6 +25,7 @@ pub mod playback;
 #[cfg(feature = "plugin")]
 pub mod plugin;
 pub mod random;
+pub mod resample;
 #[cfg(any(feature = "plugin", feature = "companion"))]
 pub mod settings;
 #[cfg(feature = "companion")]

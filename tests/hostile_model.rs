@@ -130,8 +130,12 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("labels beyond", with_metadata(|m| m["net"]["labels"] = 4_000_000_000u32.into()), "out of range"),
         ("labels differ", with_metadata(|m| m["labels"] = json!(["one"])), "labels"),
         ("phases", with_metadata(|m| m["net"]["frames_per_beat"] = 0.into()), "out of range"),
-        ("codec window", with_metadata(|m| m["codec"]["window"] = (1u64 << 40).into()), "out of range"),
-        ("codec bands", with_metadata(|m| m["codec"]["bands"] = 512.into()), "codec."),
+        (
+            "codec window",
+            with_metadata(|m| m["codec"]["resolutions"][0]["window"] = (1u64 << 40).into()),
+            "out of range",
+        ),
+        ("codec bands", with_metadata(|m| m["codec"]["resolutions"][0]["bands"] = 512.into()), "codec."),
         ("codec rounds", with_metadata(|m| m["codec"]["phase_iterations"] = u32::MAX.into()), "out of range"),
         ("codec channels", with_metadata(|m| m["codec"]["channels"] = 4.into()), "codec"),
     ]

@@ -1,5 +1,7 @@
 //! Mel bands: linear spectra to log energies in decibels and back.
 
+use std::ops::RangeInclusive;
+
 /// A bank of triangular bands whose centres lie evenly on the mel scale (O'Shaughnessy, 1987).
 #[derive(Clone, Debug)]
 pub struct MelBank {
@@ -10,10 +12,8 @@ pub struct MelBank {
     floor: f32,
 }
 
-/// Lowest band centre in hertz.
-const LOWEST: f64 = 40.0;
-/// Highest band centre in hertz.
-const HIGHEST: f64 = 18_000.0;
+/// Lowest and highest band centre in hertz, where nothing else is asked for.
+const SPAN: RangeInclusive<f32> = 40.0..=18_000.0;
 
 fn mel(hertz: f64) -> f64 {
     2595.0 * (1.0 + hertz / 700.0).log10()
@@ -23,9 +23,15 @@ impl MelBank {
     /// `bands` bands over `bins` bins up to half of `sample_rate`; energies below `floor_db`
     /// (relative to a full-scale sine) count as silence.
     pub fn new(bands: usize, bins: usize, sample_rate: u32, floor_db: f32) -> Self {
+        Self::within(SPAN, bands, bins, sample_rate, floor_db)
+    }
+
+    /// The same with the centres of the lowest and the highest band in hertz.
+    pub fn within(span: RangeInclusive<f32>, bands: usize, bins: usize, sample_rate: u32, floor_db: f32) -> Self {
+        let [lowest, highest] = [*span.start(), *span.end()].map(|f| mel(f64::from(f)));
         let hertz = |bin: usize| bin as f64 * f64::from(sample_rate) / 2.0 / (bins - 1) as f64;
-        let step = (mel(HIGHEST) - mel(LOWEST)) / (bands - 1) as f64;
-        let place = |bin: usize| (mel(hertz(bin)) - mel(LOWEST)) / step;
+        let step = (highest - lowest) / (bands - 1) as f64;
+        let place = |bin: usize| (mel(hertz(bin)) - lowest) / step;
         let band = |b: usize| {
             let weight = |bin: usize| (1.0 - (place(bin) - b as f64).abs()).max(0.0) as f32;
             let inside: Vec<usize> = (0..bins).filter(|bin| weight(*bin) > 0.0).collect();

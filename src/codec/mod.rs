@@ -2,8 +2,8 @@
 //!
 //! In: a 44.1 kHz [`Clip`] of whole beats; out: [`Latents`] `[channel, frame]` with
 //! [`LATENTS_PER_BEAT`] frames a beat, at any tempo. A latent frame is a patch of mid and side
-//! log-mel frames projected on principal components; decoding projects back, makes linear
-//! magnitudes and finds phases ([`phase`]). Rolling a loop by one latent rolls its latents by one.
+//! log-mel frames, of a long window for the lows and of a short one above ([`resolution`]), projected
+//! on principal components; decoding projects back, makes linear magnitudes and finds phases ([`phase`]). Rolling a loop by one latent rolls its latents by one.
 //! Nothing here needs a GPU or a net; any thread but the audio thread may call it.
 
 pub mod frames;
@@ -11,34 +11,38 @@ pub mod mel;
 #[cfg(feature = "companion")]
 mod pca;
 mod phase;
+pub mod resolution;
 
+#[cfg(feature = "companion")]
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
 use crate::clip::{Clip, SAMPLE_RATE};
-use frames::{Framing, centres};
-use mel::MelBank;
+use crate::resample;
+use frames::centres;
+use resolution::{Layer, Resolution};
 
 /// Latent frames a beat: a 4/4 bar is 32.
 pub const LATENTS_PER_BEAT: usize = 8;
 /// Longest loop, in beats.
 const MAX_BEATS: usize = 256;
 /// Most samples of spectra a latent: bounds what decoding a hostile file's latents may take.
-const MAX_SPECTRA: usize = 32_768;
-/// Loops that the gain is measured on.
+const MAX_SPECTRA: usize = 65_536;
+/// Most ranges of frequencies.
+const MAX_RESOLUTIONS: usize = 4;
+/// Loops that it is fitted on, and that the gain is measured on, at most.
+#[cfg(feature = "companion")]
+const FITTED_LOOPS: usize = 1500;
 #[cfg(feature = "companion")]
 const GAIN_LOOPS: usize = 200;
 
 /// Settings; part of the model file.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct CodecConfig {
-    /// Samples a window, a power of two.
-    pub window: usize,
-    /// Spectra a latent frame.
-    pub frames_per_latent: usize,
-    /// Mel bands.
-    pub bands: usize,
+    /// Ranges of frequencies with their windows, from the lowest up.
+    pub resolutions: Vec<Resolution>,
     /// Values a latent frame.
     pub channels: usize,
     /// Silence, in decibels below a full-scale sine (negative).
@@ -49,22 +53,35 @@ pub struct CodecConfig {
 
 impl Default for CodecConfig {
     fn default() -> Self {
-        Self { window: 512, frames_per_latent: 16, bands: 64, channels: 64, floor_db: -72.0, phase_iterations: 16 }
+        let low = Resolution { from_hz: 0.0, window: 2048, frames_per_latent: 6, bands: 48 };
+        let high = Resolution { from_hz: 800.0, window: 512, frames_per_latent: 16, bands: 56 };
+        Self { resolutions: vec![low, high], channels: 96, floor_db: -72.0, phase_iterations: 16 }
     }
 }
 
 impl CodecConfig {
-    /// Values of a patch: frames x (mid, side) x bands.
+    /// Values of a patch.
     fn patch(&self) -> usize {
-        self.frames_per_latent * 2 * self.bands
+        self.resolutions.iter().map(Resolution::patch).sum()
+    }
+
+    /// Values of a spectrum of each range, together.
+    fn rows(&self) -> usize {
+        self.resolutions.iter().map(Resolution::rows).sum()
+    }
+
+    /// Samples a latent frame that it needs at least.
+    fn shortest_latent(&self) -> usize {
+        self.resolutions.iter().map(|r| r.frames_per_latent).max().unwrap_or(1)
     }
 
     fn validate(&self) -> Result<(), CodecError> {
-        let fits = self.window.is_power_of_two()
-            && (256..=8192).contains(&self.window)
-            && (1..=64).contains(&self.frames_per_latent)
-            && self.window * self.frames_per_latent <= MAX_SPECTRA
-            && (8..=512).contains(&self.bands)
+        let fits = (1..=MAX_RESOLUTIONS).contains(&self.resolutions.len())
+            && self.resolutions.iter().all(Resolution::fits)
+            && self
+                .resolutions
+                .is_sorted_by(|a, b| a.from_hz * 1.5 < b.from_hz || (a.from_hz == 0.0 && b.from_hz >= 100.0))
+            && self.resolutions.iter().map(|r| r.window * r.frames_per_latent).sum::<usize>() <= MAX_SPECTRA
             && (1..=self.patch()).contains(&self.channels)
             && (-140.0..=-20.0).contains(&self.floor_db)
             && self.phase_iterations <= 1000;
@@ -114,27 +131,32 @@ type Stored = (Vec<usize>, Vec<f32>);
 #[derive(Clone, Debug)]
 pub struct Codec {
     config: CodecConfig,
-    framing: Framing,
-    bank: MelBank,
-    /// `[patch]`
+    layers: Vec<Layer>,
+    /// `[patch]`, in decibels.
     mean: Vec<f32>,
-    /// `[channel, patch]`, orthonormal rows.
+    /// `[channel, patch]`, orthonormal rows, of patches in which a band of each range weighs the same
+    /// over a latent frame.
     components: Vec<f32>,
-    /// `[mid, side][band]`: decibels that decoding adds, for the power that the dropped
-    /// components held.
+    /// `[patch]`: those weights.
+    weights: Vec<f32>,
+    /// Once a band, range after range, mid before side: decibels that decoding adds, for the power
+    /// that the dropped components held.
     gain: Vec<f32>,
-    /// `[mid, side][band]`: the most decibels that a loop had; no decoded spectrum exceeds it.
+    /// Likewise: the most decibels that a loop had; no decoded spectrum exceeds it.
     ceiling: Vec<f32>,
 }
 
 impl Codec {
     fn new(config: CodecConfig, mean: Vec<f32>, components: Vec<f32>, gain: Vec<f32>, ceiling: Vec<f32>) -> Self {
-        let framing = Framing::new(config.window);
-        let bank = MelBank::new(config.bands, framing.bins(), SAMPLE_RATE, config.floor_db);
-        Self { config, framing, bank, mean, components, gain, ceiling }
+        let layers = Layer::all(&config.resolutions, config.floor_db);
+        let most = config.shortest_latent() as f32;
+        let weight = |r: &Resolution| (most / r.frames_per_latent as f32).sqrt();
+        let weights = config.resolutions.iter().flat_map(|r| std::iter::repeat_n(weight(r), r.patch())).collect();
+        Self { config, layers, mean, components, weights, gain, ceiling }
     }
 
-    /// Fits the components on loops; `progress` hears (loops done, loops).
+    /// Fits the components on loops, evenly spread over the list where there are many; `progress` hears
+    /// (loops done, loops).
     #[cfg(feature = "companion")]
     pub fn fit(
         config: CodecConfig,
@@ -142,31 +164,31 @@ impl Codec {
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, CodecError> {
         config.validate()?;
-        let blank = Self::new(
-            config.clone(),
-            Vec::new(),
-            Vec::new(),
-            vec![0.0; 2 * config.bands],
-            vec![f32::MAX; 2 * config.bands],
-        );
+        let clips: Vec<&Clip> = clips.iter().step_by(clips.len().div_ceil(FITTED_LOOPS).max(1)).copied().collect();
+        let rows = config.rows();
+        let blank = Self::new(config.clone(), Vec::new(), Vec::new(), vec![0.0; rows], vec![f32::MAX; rows]);
         let mut moments = pca::Moments::new(config.patch());
-        let mut ceiling = vec![config.floor_db; 2 * config.bands];
+        let mut ceiling = vec![config.floor_db; rows];
         for (i, clips16) in clips.chunks(16).enumerate() {
             let patches: Result<Vec<Vec<f32>>, CodecError> = clips16.par_iter().map(|c| blank.patches(c)).collect();
-            for patches in patches? {
-                moments.add(&patches);
-                for spectrum in patches.chunks_exact(ceiling.len()) {
-                    ceiling.iter_mut().zip(spectrum).for_each(|(c, d)| *c = c.max(*d));
+            for mut patches in patches? {
+                blank.each_spectrum(&patches, |rows, spectrum| {
+                    ceiling[rows].iter_mut().zip(spectrum).for_each(|(c, d)| *c = c.max(*d));
+                });
+                for patch in patches.chunks_exact_mut(blank.weights.len()) {
+                    patch.iter_mut().zip(&blank.weights).for_each(|(v, w)| *v *= w);
                 }
+                moments.add(&patches);
             }
             progress((i * 16 + clips16.len()).min(clips.len()), clips.len());
         }
         if moments.count() < 2 * config.channels {
             return Err(CodecError::TooFew { patches: moments.count(), channels: config.channels });
         }
-        let (mean, components) = moments.components(config.channels);
+        let (mut mean, components) = moments.components(config.channels);
+        mean.iter_mut().zip(&blank.weights).for_each(|(m, w)| *m /= w);
         let codec = Self { mean, components, ..blank };
-        let gain = codec.lost_power(clips)?;
+        let gain = codec.lost_power(&clips)?;
         Ok(Self { gain, ceiling, ..codec })
     }
 
@@ -174,12 +196,11 @@ impl Codec {
     /// of decibels lie below the decibels of averages: without it decoding is too quiet.
     #[cfg(feature = "companion")]
     fn lost_power(&self, clips: &[&Clip]) -> Result<Vec<f32>, CodecError> {
-        let rows = 2 * self.config.bands;
-        let power = |decibels: &[f32]| {
-            let mut sum = vec![0f64; rows];
-            for spectrum in decibels.chunks_exact(rows) {
-                sum.iter_mut().zip(spectrum).for_each(|(s, d)| *s += 10f64.powf(f64::from(*d) / 10.0));
-            }
+        let power = |patches: &[f32]| {
+            let mut sum = vec![0f64; self.config.rows()];
+            self.each_spectrum(patches, |rows, spectrum| {
+                sum[rows].iter_mut().zip(spectrum).for_each(|(s, d)| *s += 10f64.powf(f64::from(*d) / 10.0));
+            });
             sum
         };
         let some: Vec<_> = clips.iter().step_by(clips.len().div_ceil(GAIN_LOOPS)).collect();
@@ -188,12 +209,24 @@ impl Codec {
             Ok((power(&patches), power(&self.unproject(&self.project(&patches)))))
         });
         let both: Result<Vec<_>, CodecError> = both.collect();
-        let (mut before, mut after) = (vec![0f64; rows], vec![0f64; rows]);
+        let (mut before, mut after) = (vec![0f64; self.config.rows()], vec![0f64; self.config.rows()]);
         for (a, b) in both? {
             before.iter_mut().zip(a).for_each(|(s, v)| *s += v);
             after.iter_mut().zip(b).for_each(|(s, v)| *s += v);
         }
         Ok(before.iter().zip(&after).map(|(a, b)| (10.0 * (a / b).log10()) as f32).collect())
+    }
+
+    /// Calls `see` with each spectrum of patches and where its values lie in gain and ceiling.
+    #[cfg(feature = "companion")]
+    fn each_spectrum(&self, patches: &[f32], mut see: impl FnMut(Range<usize>, &[f32])) {
+        for patch in patches.chunks_exact(self.weights.len()) {
+            for layer in &self.layers {
+                for spectrum in patch[layer.patch.clone()].chunks_exact(layer.rows.len()) {
+                    see(layer.rows.clone(), spectrum);
+                }
+            }
+        }
     }
 
     /// The settings.
@@ -212,7 +245,8 @@ impl Codec {
         let frames = patches.len() / patch;
         let mut values = vec![0.0; channels * frames];
         for (frame, p) in patches.chunks_exact(patch).enumerate() {
-            let centred: Vec<f32> = p.iter().zip(&self.mean).map(|(v, m)| v - m).collect();
+            let centred = p.iter().zip(&self.mean).zip(&self.weights).map(|((v, m), w)| (v - m) * w);
+            let centred: Vec<f32> = centred.collect();
             for (channel, component) in self.components.chunks_exact(patch).enumerate() {
                 values[channel * frames + frame] = component.iter().zip(&centred).map(|(c, v)| c * v).sum();
             }
@@ -245,22 +279,40 @@ impl Codec {
             return Err(CodecError::NotFinite);
         }
         let len = Clip::length(beats as u32, bpm, SAMPLE_RATE);
-        let centres = centres(len, frames * self.config.frames_per_latent);
-        let decibels = self.unproject(latents);
-        let decode = |side: usize, wanted: &mut dyn FnMut() -> bool| {
-            let magnitudes = self.magnitudes(&decibels, side);
-            phase::signal_of(&self.framing, &magnitudes, &centres, len, self.config.phase_iterations, wanted)
+        let patches = self.unproject(latents);
+        let decode = |layer: &Layer, which: usize, wanted: &mut dyn FnMut() -> bool| {
+            let magnitudes = layer.magnitudes(&patches, self.weights.len(), which);
+            let decimated = len.div_ceil(layer.decimation);
+            let centres = centres(decimated, frames * layer.resolution.frames_per_latent);
+            let (framing, rounds) = (&layer.decimated, self.config.phase_iterations);
+            let signal = phase::signal_of(framing, &magnitudes, &centres, decimated, rounds, wanted)?;
+            Some(resample::circular(&signal, len))
         };
-        let (given_up, mut side) = (AtomicBool::new(false), None);
-        let mid = rayon::in_place_scope(|scope| {
-            scope.spawn(|_| side = decode(1, &mut || !given_up.load(Ordering::Relaxed)));
-            decode(0, &mut || {
-                let wanted = wanted();
-                given_up.store(!wanted, Ordering::Relaxed);
-                wanted
-            })
+        let given_up = AtomicBool::new(false);
+        // Of each range mid and side; the last is this thread's, which alone may ask.
+        let mut signals: Vec<[Option<Vec<f32>>; 2]> = vec![[None, None]; self.layers.len()];
+        rayon::in_place_scope(|scope| {
+            let (mut own, decode, given_up) = (None, &decode, &given_up);
+            let parts = self.layers.iter().zip(&mut signals);
+            for (layer, which, signal) in parts.flat_map(|(l, [mid, side])| [(l, 1, side), (l, 0, mid)]) {
+                if let Some((layer, which, signal)) = own.replace((layer, which, signal)) {
+                    scope.spawn(move |_| *signal = decode(layer, which, &mut || !given_up.load(Ordering::Relaxed)));
+                }
+            }
+            if let Some((layer, which, signal)) = own {
+                *signal = decode(layer, which, &mut || {
+                    let wanted = wanted();
+                    given_up.store(!wanted, Ordering::Relaxed);
+                    wanted
+                });
+            }
         });
-        let (Some(mid), Some(side)) = (mid, side) else { return Err(CodecError::Cancelled) };
+        let (mut mid, mut side) = (vec![0f32; len], vec![0f32; len]);
+        for signals in signals {
+            let [Some(m), Some(s)] = signals else { return Err(CodecError::Cancelled) };
+            mid.iter_mut().zip(m).for_each(|(sum, v)| *sum += v);
+            side.iter_mut().zip(s).for_each(|(sum, v)| *sum += v);
+        }
         let left = mid.iter().zip(&side).map(|(m, s)| m + s).collect();
         let right = mid.iter().zip(&side).map(|(m, s)| m - s).collect();
         Ok(Clip {
@@ -273,31 +325,36 @@ impl Codec {
         })
     }
 
-    /// Log-mel patches `[frame][spectrum][mid, side][band]` of a loop, in decibels.
+    /// Log-mel patches `[frame][range][spectrum][mid, side][band]` of a loop, in decibels.
     fn patches(&self, clip: &Clip) -> Result<Vec<f32>, CodecError> {
         let (len, beats) = (clip.len(), clip.beats as usize);
         if clip.sample_rate != SAMPLE_RATE {
             return Err(CodecError::SampleRate(clip.sample_rate));
         }
-        if beats == 0 || beats > MAX_BEATS || len < beats * LATENTS_PER_BEAT * self.config.frames_per_latent {
+        let latents = beats * LATENTS_PER_BEAT;
+        if beats == 0 || beats > MAX_BEATS || len < latents * self.config.shortest_latent() {
             return Err(CodecError::Length { samples: len, beats: clip.beats });
         }
         if clip.samples.iter().flatten().any(|s| !s.is_finite()) {
             return Err(CodecError::NotFinite);
         }
-        let centres = centres(len, beats * LATENTS_PER_BEAT * self.config.frames_per_latent);
-        let (bands, bins) = (self.config.bands, self.framing.bins());
-        let mut out = vec![0.0; centres.len() * 2 * bands];
+        let patch = self.weights.len();
+        let mut out = vec![0.0; latents * patch];
         let mut spectra = Vec::new();
-        let mut power = vec![0.0; bins];
         for (which, sign) in [1.0, -1.0].into_iter().enumerate() {
             let pairs = clip.samples[0].iter().zip(&clip.samples[1]);
             let signal: Vec<f32> = pairs.map(|(l, r)| (l + sign * r) / 2.0).collect();
-            self.framing.analyse(&signal, &centres, &mut spectra);
-            for (k, frame) in spectra.chunks_exact(bins).enumerate() {
-                power.iter_mut().zip(frame).for_each(|(p, c)| *p = c.norm_sqr());
-                let at = (k * 2 + which) * bands;
-                self.bank.decibels(&power, &mut out[at..at + bands]);
+            for layer in &self.layers {
+                let Resolution { frames_per_latent, bands, .. } = layer.resolution;
+                let bins = layer.framing.bins();
+                let mut power = vec![0.0; bins];
+                layer.framing.analyse(&signal, &centres(len, latents * frames_per_latent), &mut spectra);
+                for (k, frame) in spectra.chunks_exact(bins).enumerate() {
+                    power.iter_mut().zip(frame).for_each(|(p, c)| *p = c.norm_sqr());
+                    let at =
+                        k / frames_per_latent * patch + layer.patch.start + (k % frames_per_latent * 2 + which) * bands;
+                    layer.bank.decibels(&power, &mut out[at..at + bands]);
+                }
             }
         }
         Ok(out)
@@ -305,29 +362,22 @@ impl Codec {
 
     /// Patches back from latents, with the gain, under the ceiling.
     fn unproject(&self, latents: &Latents) -> Vec<f32> {
-        let patch = self.config.patch();
+        let patch = self.weights.len();
         let mut out = vec![0.0; latents.frames * patch];
         out.par_chunks_exact_mut(patch).enumerate().for_each(|(frame, p)| {
-            p.copy_from_slice(&self.mean);
             for (channel, component) in self.components.chunks_exact(patch).enumerate() {
                 let value = latents.values[channel * latents.frames + frame];
                 p.iter_mut().zip(component).for_each(|(o, c)| *o += value * c);
             }
-            for spectrum in p.chunks_exact_mut(self.gain.len()) {
-                let limits = self.gain.iter().zip(&self.ceiling);
-                spectrum.iter_mut().zip(limits).for_each(|(o, (g, c))| *o = (*o + g).min(*c));
+            p.iter_mut().zip(self.mean.iter().zip(&self.weights)).for_each(|(o, (m, w))| *o = *o / w + m);
+            for layer in &self.layers {
+                let (gain, ceiling) = (&self.gain[layer.rows.clone()], &self.ceiling[layer.rows.clone()]);
+                for spectrum in p[layer.patch.clone()].chunks_exact_mut(layer.rows.len()) {
+                    let limits = gain.iter().zip(ceiling);
+                    spectrum.iter_mut().zip(limits).for_each(|(o, (g, c))| *o = (*o + g).min(*c));
+                }
             }
         });
-        out
-    }
-
-    /// Linear magnitudes `[spectrum][bin]` of mid (0) or side (1).
-    fn magnitudes(&self, decibels: &[f32], which: usize) -> Vec<f32> {
-        let (bands, bins) = (self.config.bands, self.framing.bins());
-        let mut out = vec![0.0; decibels.len() / (2 * bands) * bins];
-        for (spectrum, out) in decibels.chunks_exact(2 * bands).zip(out.chunks_exact_mut(bins)) {
-            self.bank.magnitudes(&spectrum[which * bands..(which + 1) * bands], out);
-        }
         out
     }
 
@@ -337,8 +387,8 @@ impl Codec {
         vec![
             ("codec.mean".into(), vec![patch], self.mean.clone()),
             ("codec.components".into(), vec![channels, patch], self.components.clone()),
-            ("codec.gain".into(), vec![2, self.config.bands], self.gain.clone()),
-            ("codec.ceiling".into(), vec![2, self.config.bands], self.ceiling.clone()),
+            ("codec.gain".into(), vec![self.config.rows()], self.gain.clone()),
+            ("codec.ceiling".into(), vec![self.config.rows()], self.ceiling.clone()),
         ]
     }
 
@@ -352,8 +402,8 @@ impl Codec {
         };
         let mean = get("codec.mean", &[patch])?;
         let components = get("codec.components", &[channels, patch])?;
-        let gain = get("codec.gain", &[2, config.bands])?;
-        let ceiling = get("codec.ceiling", &[2, config.bands])?;
+        let gain = get("codec.gain", &[config.rows()])?;
+        let ceiling = get("codec.ceiling", &[config.rows()])?;
         Ok(Self::new(config, mean, components, gain, ceiling))
     }
 }

@@ -11,7 +11,6 @@ mod clean;
 pub mod decode;
 mod fit;
 mod report;
-pub mod resample;
 mod split;
 pub mod tempo;
 
@@ -22,6 +21,7 @@ use rayon::prelude::*;
 use walkdir::WalkDir;
 
 use crate::clip::{Clip, SAMPLE_RATE};
+use crate::resample;
 use decode::{Audio, DecodeError};
 pub use split::split;
 pub use tempo::TempoSource;

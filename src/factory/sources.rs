@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::sounds::{Role, Sound, finish};
 use crate::clip::SAMPLE_RATE;
-use crate::dataset::{decode, resample};
+use crate::dataset::decode;
+use crate::resample;
 
 /// Where the sounds are. Defaults: where Debian's packages put them.
 #[derive(Clone, Debug)]

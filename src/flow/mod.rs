@@ -11,6 +11,7 @@ pub mod guidance;
 pub mod layers;
 pub mod noise;
 pub mod objective;
+pub mod preconditioning;
 pub mod solver;
 pub mod unet;
 

@@ -47,8 +47,32 @@ impl Solver {
     pub fn solve(
         self,
         net: &impl Velocity,
-        mut x: Tensor<3>,
+        x: Tensor<3>,
         from: f32,
+        steps: u32,
+        conditions: &[Condition],
+        progress: &mut dyn FnMut(u32, u32) -> ControlFlow<()>,
+    ) -> Result<Tensor<3>, SolveError> {
+        self.transport(net, x, (from, 0.0), steps, conditions, progress)
+    }
+
+    /// The other way: the noise (t = 1) that data `x` (t = 0) would come from.
+    pub fn invert(
+        self,
+        net: &impl Velocity,
+        x: Tensor<3>,
+        steps: u32,
+        conditions: &[Condition],
+        progress: &mut dyn FnMut(u32, u32) -> ControlFlow<()>,
+    ) -> Result<Tensor<3>, SolveError> {
+        self.transport(net, x, (0.0, 1.0), steps, conditions, progress)
+    }
+
+    fn transport(
+        self,
+        net: &impl Velocity,
+        mut x: Tensor<3>,
+        (from, to): (f32, f32),
         steps: u32,
         conditions: &[Condition],
         progress: &mut dyn FnMut(u32, u32) -> ControlFlow<()>,
@@ -58,12 +82,12 @@ impl Solver {
         }
         let [batch, _, _] = x.dims();
         let device = x.device();
-        let dt = from / steps as f32;
+        let dt = (from - to) / steps as f32;
         let at = |step: u32| Tensor::<1>::full([batch], from - step as f32 * dt, &device);
         for step in 0..steps {
             let v = net.velocity(x.clone(), at(step), conditions);
             x = match self {
-                Solver::Heun if step + 1 < steps => {
+                Solver::Heun if step + 1 < steps || to > 0.0 => {
                     let ahead = x.clone() + v.clone() * dt;
                     let w = net.velocity(ahead, at(step + 1), conditions);
                     x + (v + w) * (dt / 2.0)
@@ -104,6 +128,16 @@ mod tests {
             assert!((1.8..2.3).contains(&euler), "Euler halves its error: {euler}");
             assert!(error(Solver::Heun, from, 16) < error(Solver::Euler, from, 16) / 3.0);
         }
+    }
+
+    #[test]
+    fn the_way_back_leads_to_where_it_began() {
+        let mut never = |_: u32, _: u32| ControlFlow::Continue(());
+        let x = Tensor::<3>::ones([1, 1, 1], &Device::flex());
+        let noise = Solver::Heun.invert(&Decay, x, 64, &[], &mut never).unwrap();
+        assert!((noise.clone().into_scalar::<f32>() - 1f32.exp()).abs() < 1e-3);
+        let back = Solver::Heun.solve(&Decay, noise, 1.0, 64, &[], &mut never).unwrap();
+        assert!((back.into_scalar::<f32>() - 1.0).abs() < 1e-3);
     }
 
     #[test]

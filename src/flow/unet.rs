@@ -1,18 +1,20 @@
 //! The net: a U-Net over latents `[batch, channel, frame]`, conditioned on time.
 //!
 //! ```text
-//! x (+ beat, bar and loop phase) -> down, down, ... -> bottleneck + time -> up (+ skip) ... -> 1x1
+//! x (+ beat, bar and loop phase) -> [stem] -> down, down, ... -> bottleneck + time -> up (+ skip) ... -> 1x1
 //! ```
-//! With `blocks = 0` and no phases this is the tutorial's plain net, weight for weight. Blocks add
-//! residual convolutions and attention, steered by time, tempo and label.
+//! With `blocks = 0`, no phases, no stem and no preconditioning this is the tutorial's plain net, weight for
+//! weight. Blocks add residual convolutions and attention, steered by time, tempo and label; the stem has
+//! blocks at the full number of frames; [`super::preconditioning`] leaves to the net what a line cannot predict.
 //! The number of frames must be a multiple of 2 to the power of the number of layers.
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Initializer, Module, ModuleMapper, ModuleVisitor, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::{relu, silu};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::layers::{Block, Padding, Up, conv3, down, each_frame};
+use super::preconditioning::Preconditioning;
 use super::{Condition, Velocity};
 
 /// The size of a net, all that is needed to build it.
@@ -37,6 +39,13 @@ pub struct UNetConfig {
     /// Labels the net knows (needs blocks).
     #[serde(default)]
     pub labels: usize,
+    /// Channels of the blocks before the first and after the last strided layer, at the full number of
+    /// frames; 0 for none. The last transposed layer has as many: `last_width`.
+    #[serde(default)]
+    pub stem: usize,
+    /// Whether the net's output is added to the best linear prediction.
+    #[serde(default)]
+    pub preconditioned: bool,
 }
 
 /// Beats a bar that the bar phase counts.
@@ -64,6 +73,8 @@ impl UNetConfig {
             blocks: 0,
             frames_per_beat: None,
             labels: 0,
+            stem: 0,
+            preconditioned: false,
         }
     }
 
@@ -87,6 +98,9 @@ impl UNetConfig {
         if self.blocks > 0 && self.widths.iter().any(|w| w % 32 != 0) {
             return Err("widths must be multiples of 32 when blocks are used".into());
         }
+        if self.stem > 0 && (self.blocks == 0 || self.stem % 32 != 0 || self.stem != self.last_width) {
+            return Err("a stem needs blocks, and as many channels as the last layer, a multiple of 32".into());
+        }
         if self.parameter_bound() > MAX_PARAMETERS {
             return Err("the net would have over a billion parameters".into());
         }
@@ -94,8 +108,8 @@ impl UNetConfig {
     }
 
     fn parameter_bound(&self) -> usize {
-        let widest = self.widths.iter().copied().max().unwrap_or(0).max(self.channels + PHASES);
-        widest * widest * (self.widths.len() * (8 + 16 * self.blocks) + 4)
+        let widest = self.widths.iter().copied().max().unwrap_or(0).max(self.channels + PHASES).max(self.stem);
+        widest * widest * (self.widths.len() * (8 + 16 * self.blocks) + 4 + 16 * self.blocks)
     }
 
     /// The same net for another number of labels (none when it takes no condition).
@@ -128,6 +142,9 @@ pub struct UNet {
     down_blocks: Vec<Vec<Block>>,
     deep_blocks: Vec<Block>,
     up_blocks: Vec<Vec<Block>>,
+    stem: Vec<Linear>,
+    stem_blocks: Vec<Block>,
+    last_blocks: Vec<Block>,
     #[module(skip)]
     config: UNetConfig,
 }
@@ -140,21 +157,31 @@ impl UNet {
         let (layers, deep) = (w.len(), *w.last().expect("a valid configuration has layers"));
         let input = config.channels + if config.frames_per_beat.is_some() { PHASES } else { 0 };
         let condition = Self::condition_inputs(config);
+        let outer = if config.stem > 0 { config.stem } else { input };
         let blocks = |c| (0..config.blocks).map(|_| Block::new(c, CONDITION, device)).collect::<Vec<_>>();
         let up_width = |i: usize| if i + 1 < layers { w[layers - 2 - i] } else { config.last_width };
         Self {
-            down: (0..layers).map(|i| linear(4 * if i == 0 { input } else { w[i - 1] }, w[i])).collect(),
+            down: (0..layers).map(|i| linear(4 * if i == 0 { outer } else { w[i - 1] }, w[i])).collect(),
             bottleneck: linear(3 * deep, deep),
             time_inner: linear(1, config.time_features),
             time_outer: linear(config.time_features, deep),
             up: (0..layers).map(|i| Up::new(w[layers - 1 - i], up_width(i), device)).collect(),
-            last: linear(config.last_width, config.channels),
+            // A preconditioned net starts as the linear prediction itself.
+            last: match config.preconditioned {
+                true => LinearConfig::new(config.last_width, config.channels)
+                    .with_initializer(Initializer::Zeros)
+                    .init(device),
+                false => linear(config.last_width, config.channels),
+            },
             condition: (0..usize::from(config.conditioned()))
                 .map(|_| ConditionMlp { inner: linear(condition, CONDITION), outer: linear(CONDITION, CONDITION) })
                 .collect(),
             down_blocks: w.iter().map(|c| blocks(*c)).collect(),
             deep_blocks: blocks(deep),
             up_blocks: (0..layers - 1).map(|i| blocks(up_width(i))).collect(),
+            stem: (0..usize::from(config.stem > 0)).map(|_| linear(3 * input, config.stem)).collect(),
+            stem_blocks: if config.stem > 0 { blocks(config.stem) } else { Vec::new() },
+            last_blocks: if config.stem > 0 { blocks(config.stem) } else { Vec::new() },
             config: config.clone(),
         }
     }
@@ -210,6 +237,16 @@ impl UNet {
 
 impl Velocity for UNet {
     fn velocity(&self, x: Tensor<3>, t: Tensor<1>, conditions: &[Condition]) -> Tensor<3> {
+        if !self.config.preconditioned {
+            return self.predict(x, t, conditions);
+        }
+        let Preconditioning { scale, skip } = Preconditioning::at(&t);
+        x.clone() * skip + self.predict(x * scale.clone(), t, conditions) * scale
+    }
+}
+
+impl UNet {
+    fn predict(&self, x: Tensor<3>, t: Tensor<1>, conditions: &[Condition]) -> Tensor<3> {
         let padding = self.config.padding;
         let condition = self.condition(&t, conditions);
         let steer = |blocks: &[Block], mut h: Tensor<3>| {
@@ -219,7 +256,11 @@ impl Velocity for UNet {
             h
         };
         let mut h = self.with_phases(x.swap_dims(1, 2));
-        let mut skips = Vec::with_capacity(self.down.len());
+        let mut skips = Vec::with_capacity(self.down.len() + 1);
+        if let Some(stem) = self.stem.first() {
+            h = steer(&self.stem_blocks, conv3(stem, &h, padding));
+            skips.push(h.clone());
+        }
         for (layer, blocks) in self.down.iter().zip(&self.down_blocks) {
             h = steer(blocks, relu(down(layer, &h, padding)));
             skips.push(h.clone());
@@ -233,6 +274,9 @@ impl Velocity for UNet {
             if let Some(blocks) = self.up_blocks.get(i) {
                 h = steer(blocks, h);
             }
+        }
+        if let Some(skip) = skips.pop() {
+            h = steer(&self.last_blocks, h + skip);
         }
         each_frame(&self.last, h).swap_dims(1, 2)
     }

@@ -122,16 +122,7 @@ pub fn convert_state(state: &Weights, padding: Padding) -> Result<(UNetConfig, W
     out.insert("time_inner.weight".into(), transposed(inner));
     out.insert("time_outer.weight".into(), transposed(tensor("time_mlp.2.weight", 2)?));
     let time_features = inner.shape[0];
-    let config = UNetConfig {
-        channels,
-        widths,
-        last_width,
-        time_features,
-        padding,
-        blocks: 0,
-        frames_per_beat: None,
-        labels: 0,
-    };
+    let config = UNetConfig { widths, last_width, time_features, padding, ..UNetConfig::plain(channels, 1, 1) };
     Ok((config, out))
 }
 

@@ -8,6 +8,7 @@ use safetensors::SafeTensors;
 use crate::codec::{Codec, CodecConfig, CodecError, LATENTS_PER_BEAT};
 use crate::dataset::Loop;
 use crate::disk::read_whole;
+use crate::flow::Condition;
 use crate::model::{Model, read_tensor};
 
 /// One loop's standardised latents.
@@ -21,14 +22,24 @@ pub struct LatentLoop {
     pub bpm: f64,
     /// Index of its label.
     pub label: Option<usize>,
+    /// The noise that belongs to it, of the shape of `values`; without, each step draws some.
+    pub noise: Option<Vec<f32>>,
 }
 
 impl LatentLoop {
     /// The loop started `frames` later: a circle has no beginning.
-    pub fn rotated(&self, frames: usize) -> Vec<f32> {
-        let mut values = self.values.clone();
-        values.chunks_exact_mut(self.frames).for_each(|row| row.rotate_left(frames % row.len()));
-        values
+    pub fn rotated(&self, frames: usize) -> Self {
+        let rotate = |values: &Vec<f32>| {
+            let mut values = values.clone();
+            values.chunks_exact_mut(self.frames).for_each(|row| row.rotate_left(frames % row.len()));
+            values
+        };
+        Self { values: rotate(&self.values), noise: self.noise.as_ref().map(rotate), ..*self }
+    }
+
+    /// What the net is told of it.
+    pub fn condition(&self) -> Condition {
+        Condition { bpm: self.bpm, label: self.label }
     }
 }
 
@@ -107,7 +118,7 @@ impl LatentSet {
             let encoded = loops.par_iter().map(|l| {
                 let latents = codec.encode(&l.clip)?;
                 let label = l.label.as_ref().and_then(|name| labels.iter().position(|own| own == name));
-                Ok(LatentLoop { frames: latents.frames, values: latents.values, bpm: l.clip.bpm, label })
+                Ok(LatentLoop { frames: latents.frames, values: latents.values, bpm: l.clip.bpm, label, noise: None })
             });
             let encoded: Result<Vec<_>, LatentError> = encoded.collect();
             Ok(encoded?.into_iter().filter(|l| l.frames % stride == 0).collect())
@@ -139,7 +150,7 @@ impl LatentSet {
             return Err(LatentError::Stride(stride));
         }
         let all = tensor.values.chunks_exact(channels * frames);
-        let all = all.map(|v| LatentLoop { frames, values: v.to_vec(), bpm: 120.0, label: None });
+        let all = all.map(|v| LatentLoop { frames, values: v.to_vec(), bpm: 120.0, label: None, noise: None });
         let (mut training, mut validation) = (Vec::new(), Vec::new());
         for (i, one) in all.enumerate() {
             if i % 10 == 1 { validation.push(one) } else { training.push(one) }

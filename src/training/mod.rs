@@ -1,15 +1,15 @@
 //! Training: latents in, a model out.
 //!
 //! [`latents`] turns loops (or another codec's latents) into a standardised set, [`Trainer`] makes
-//! one step after the other, [`checkpoint`] keeps it safe, [`window`] chooses
-//! the codec. Each step draws its loops, times and
+//! one step after the other, [`checkpoint`] keeps it safe, [`straighten`] makes what a model for few
+//! steps learns from. Each step draws its loops, times and
 //! noise from counters of (seed, step), so a resumed run sees what an unbroken one would have seen.
 //! Runs on the companion's main thread, on any Burn device.
 
 pub mod checkpoint;
 pub mod ema;
 pub mod latents;
-pub mod window;
+pub mod straighten;
 
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
@@ -32,8 +32,12 @@ pub struct TrainingConfig {
     pub learning_rate: f64,
     /// Steps over which the step size rises from 0.
     pub warm_up: u64,
-    /// Decay of the running average of the weights, per step.
-    pub ema_decay: f64,
+    /// Steps after which the step size falls with the root of the steps, so that no run needs to know
+    /// where it will end.
+    pub steady: u64,
+    /// Power of the running average of the weights: a step counts in proportion to its number to this
+    /// power. 7 averages over the last eighth or so of the run, however long that is.
+    pub ema_power: f64,
     /// Share of loops shown without their label, for guidance.
     pub label_dropout: f64,
     /// Distribution of the training times.
@@ -48,11 +52,28 @@ impl Default for TrainingConfig {
             batch: 32,
             learning_rate: 8e-4,
             warm_up: 100,
-            ema_decay: 0.998,
+            steady: 2000,
+            ema_power: 7.0,
             label_dropout: 0.1,
             times: TimeSampling::default(),
             seed: 0,
         }
+    }
+}
+
+impl TrainingConfig {
+    /// Step size of the step after `done` ones: up in a line, level, down with the root (Karras et al., 2024,
+    /// arXiv 2312.02696, equation 15).
+    fn rate(&self, done: u64) -> f64 {
+        let up = ((done + 1) as f64 / self.warm_up.max(1) as f64).min(1.0);
+        let down = (self.steady.max(1) as f64 / (done + 1) as f64).sqrt().min(1.0);
+        self.learning_rate * up * down
+    }
+
+    /// How much of the average stays at step `step` (the first is 1, and leaves next to nothing of the
+    /// random start): the power function average of the same paper, equation 9.
+    fn ema_decay(&self, step: u64) -> f64 {
+        (1.0 - 1.0 / (step + 1) as f64).powf(self.ema_power + 1.0)
     }
 }
 
@@ -124,12 +145,15 @@ impl Trainer {
 
     /// One step on loops of `set`; returns the loss as a tensor, so that reading it can wait.
     pub fn advance(&mut self, set: &LatentSet) -> Tensor<1> {
-        let (batch, conditions) = self.draw_batch(set);
-        let frames = batch[0].len() / set.channels;
+        let batch = self.draw_batch(set);
+        let frames = batch[0].frames;
         let shape = [batch.len(), set.channels, frames];
         let tensor = |v: Vec<f32>| Tensor::<3>::from_data(TensorData::new(v, shape), &self.device);
-        let data = tensor(batch.concat());
-        let noise = tensor(self.random(Draw::Noise).normals(shape.iter().product()));
+        let conditions: Vec<Condition> = batch.iter().map(LatentLoop::condition).collect();
+        let drawn = self.random(Draw::Noise).normals(shape.iter().product());
+        let rows = batch.iter().zip(drawn.chunks_exact(set.channels * frames));
+        let noise = tensor(rows.flat_map(|(one, drawn)| one.noise.as_deref().unwrap_or(drawn)).copied().collect());
+        let data = tensor(batch.into_iter().flat_map(|one| one.values).collect());
         let times = self.config.times.draw(&self.random(Draw::Times), shape[0]);
         let t = Tensor::<1>::from_floats(times.as_slice(), &self.device);
 
@@ -137,12 +161,9 @@ impl Trainer {
         let predicted = self.net.velocity(x, t, &conditions);
         let loss = objective::loss(predicted, objective::target(data, noise));
         let gradients = GradientsParams::from_grads(loss.backward(), &self.net);
-        let rate = self.config.learning_rate * ((self.step + 1) as f64 / self.config.warm_up.max(1) as f64).min(1.0);
-        self.net = self.optimizer.step(rate, self.net.clone(), gradients);
+        self.net = self.optimizer.step(self.config.rate(self.step), self.net.clone(), gradients);
         self.step += 1;
-        // Early on the average follows closely, so that it forgets the random start.
-        let decay = self.config.ema_decay.min(self.step as f64 / (self.step as f64 + 10.0));
-        self.ema.update(&self.net, decay);
+        self.ema.update(&self.net, self.config.ema_decay(self.step));
         loss.inner()
     }
 
@@ -150,22 +171,21 @@ impl Trainer {
         Philox::new(self.config.seed, self.step * DRAWS + draw as u64)
     }
 
-    /// Loops of one length, rotated by whole bars (where our codec says what a bar is), and their
-    /// conditions.
-    fn draw_batch(&self, set: &LatentSet) -> (Vec<Vec<f32>>, Vec<Condition>) {
+    /// Loops of one length, rotated by whole bars (where our codec says what a bar is), some without
+    /// their label.
+    fn draw_batch(&self, set: &LatentSet) -> Vec<LatentLoop> {
         let pick = self.random(Draw::Loops);
         let frames = set.training[pick.below(0, set.training.len())].frames;
         let same: Vec<&LatentLoop> = set.training.iter().filter(|l| l.frames == frames).collect();
         let (bars, labels) = (self.random(Draw::Bars), self.random(Draw::Labels));
+        let places = if set.codec.is_some() { (frames / BAR).max(1) } else { 1 };
         (0..self.config.batch as u64)
             .map(|i| {
-                let chosen = same[pick.below(1 + i, same.len())];
-                let places = if set.codec.is_some() { (frames / BAR).max(1) } else { 1 };
-                let rotation = BAR * bars.below(i, places);
+                let chosen = same[pick.below(1 + i, same.len())].rotated(BAR * bars.below(i, places));
                 let label = chosen.label.filter(|_| labels.uniform(i) >= self.config.label_dropout);
-                (chosen.rotated(rotation), Condition { bpm: chosen.bpm, label })
+                LatentLoop { label, ..chosen }
             })
-            .unzip()
+            .collect()
     }
 
     /// Loss of the averaged net on `loops`, at fixed times and noise.
@@ -189,10 +209,13 @@ pub fn validation_loss(
         let shape = [TIMES, channels, one.frames];
         let tensor = |v: Vec<f32>| Tensor::<3>::from_data(TensorData::new(v, shape), device);
         let data = tensor(one.values.repeat(TIMES));
-        let noise = tensor(random.normals(shape.iter().product()));
+        let noise = tensor(match &one.noise {
+            Some(noise) => noise.repeat(TIMES),
+            None => random.normals(shape.iter().product()),
+        });
         let drawn = times.draw(&Philox::new(1, VALIDATION_STREAM + index as u64), TIMES);
         let t = Tensor::<1>::from_floats(drawn.as_slice(), device);
-        let conditions = vec![Condition { bpm: one.bpm, label: one.label }; TIMES];
+        let conditions = vec![one.condition(); TIMES];
         let x = objective::interpolate(data.clone(), noise.clone(), t.clone());
         let loss = objective::loss(net.velocity(x, t, &conditions), objective::target(data, noise));
         sum += f64::from(loss.into_scalar::<f32>());
@@ -223,5 +246,35 @@ fn with_labels(net: &UNetConfig, weights: &Weights) -> Weights {
 }
 
 fn optimizer() -> ModuleOptimizer {
-    AdamWConfig::new().with_weight_decay(0.01).with_grad_clipping(Some(GradientClippingConfig::Norm(1.0))).init()
+    AdamWConfig::new()
+        .with_beta_2(0.99)
+        .with_weight_decay(0.01)
+        .with_grad_clipping(Some(GradientClippingConfig::Norm(1.0)))
+        .init()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_step_size_rises_stays_and_falls() {
+        let config = TrainingConfig { learning_rate: 1.0, warm_up: 100, steady: 2000, ..TrainingConfig::default() };
+        assert_eq!([0, 49, 99, 1000, 1999].map(|done| config.rate(done)), [0.01, 0.5, 1.0, 1.0, 1.0]);
+        assert!((config.rate(7999) - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_average_weighs_late_steps_whatever_the_length() {
+        let config = TrainingConfig::default();
+        for steps in [100u64, 10_000] {
+            // The value averaged is the share of the run: its mean is that of a density of power 7.
+            let mut average = -1.0;
+            for step in 1..=steps {
+                let decay = config.ema_decay(step);
+                average = decay * average + (1.0 - decay) * step as f64 / steps as f64;
+            }
+            assert!((average - 8.0 / 9.0).abs() < 0.01, "{steps} steps: {average}");
+        }
+    }
 }

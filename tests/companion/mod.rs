@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use burn::tensor::Device;
 use flowloop::clip::{Clip, SAMPLE_RATE};
+use flowloop::codec::resolution::Resolution;
 use flowloop::codec::{Codec, CodecConfig};
 use flowloop::flow::layers::Padding;
 use flowloop::flow::unet::{UNet, UNetConfig, weights_of};
@@ -116,20 +117,22 @@ pub fn tiny_model(labels: &[&str]) -> Model {
     let net = UNetConfig {
         channels,
         widths: vec![32, 32],
-        last_width: 16,
+        last_width: 32,
         time_features: 16,
         padding: Padding::Circular,
         blocks: 1,
         frames_per_beat: Some(flowloop::codec::LATENTS_PER_BEAT),
         labels: labels.len(),
+        stem: 32,
+        preconditioned: true,
     };
-    let config =
-        CodecConfig { window: 512, frames_per_latent: 4, bands: 16, channels, floor_db: -72.0, phase_iterations: 2 };
+    let resolutions = vec![Resolution { from_hz: 0.0, window: 512, frames_per_latent: 4, bands: 16 }];
+    let config = CodecConfig { resolutions, channels, floor_db: -72.0, phase_iterations: 2 };
     let patch = 4 * 2 * 16;
     let lookup = |name: &str| match name {
         "codec.mean" => Some((vec![patch], vec![-24.0; patch])),
-        "codec.gain" => Some((vec![2, 16], vec![0.0; 32])),
-        "codec.ceiling" => Some((vec![2, 16], vec![0.0; 32])),
+        "codec.gain" => Some((vec![32], vec![0.0; 32])),
+        "codec.ceiling" => Some((vec![32], vec![0.0; 32])),
         _ => Some((vec![channels, patch], Philox::new(1, 0).normals(channels * patch))),
     };
     let device = Device::flex();

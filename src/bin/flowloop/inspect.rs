@@ -30,19 +30,25 @@ impl Inspect {
         println!("credits     {}", header.credits);
         println!("parameters  {parameters}");
         println!(
-            "net         {} latent channels, widths {:?}, {} blocks a level, {:?} padding",
-            net.channels, net.widths, net.blocks, net.padding
+            "net         {} latent channels, stem {}, widths {:?}, {} blocks a level, {:?} padding",
+            net.channels, net.stem, net.widths, net.blocks, net.padding
         );
         println!("labels      {}", if header.labels.is_empty() { "none".into() } else { header.labels.join(", ") });
         println!("trained     {} steps", header.trained_steps);
         match &header.codec {
-            Some(c) => println!(
-                "codec       {} values a latent frame, {} frames of {} mel bands each, {} a beat",
-                c.channels,
-                c.frames_per_latent,
-                c.bands,
-                flowloop::codec::LATENTS_PER_BEAT
-            ),
+            Some(c) => {
+                println!(
+                    "codec       {} values a latent frame, {} a beat",
+                    c.channels,
+                    flowloop::codec::LATENTS_PER_BEAT
+                );
+                for r in &c.resolutions {
+                    println!(
+                        "            from {} Hz: {} frames of {} mel bands, window {}",
+                        r.from_hz, r.frames_per_latent, r.bands, r.window
+                    );
+                }
+            }
             None => println!("codec       none: its latents belong to another codec"),
         }
         Ok(())

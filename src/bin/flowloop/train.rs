@@ -1,18 +1,20 @@
 //! `flowloop train`: a folder of loops to a model.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{anyhow, bail, ensure};
 use clap::Args;
 use flowloop::codec::{CodecConfig, LATENTS_PER_BEAT};
-use flowloop::dataset::{self, Dataset, Loop, ScanOptions};
+use flowloop::dataset::{self, Dataset, ScanOptions};
 use flowloop::device::Adapter;
 use flowloop::flow::layers::Padding;
+use flowloop::flow::objective::TimeSampling;
 use flowloop::flow::unet::{UNetConfig, weights_of};
 use flowloop::model::{Header, Model, Precision};
 use flowloop::training::latents::LatentSet;
-use flowloop::training::{Trainer, TrainingConfig, checkpoint, constant_loss, window};
+use flowloop::training::{Trainer, TrainingConfig, checkpoint, constant_loss, straighten};
 
 #[derive(Args)]
 pub struct Train {
@@ -33,21 +35,24 @@ pub struct Train {
     batch: usize,
     /// Model to go on from instead of starting from nothing: a file, or the word factory. Its size, codec
     /// and labels are taken over
-    #[arg(long, conflicts_with_all = ["latents", "widths", "blocks"])]
+    #[arg(long, conflicts_with_all = ["latents", "widths", "blocks", "stem"])]
     from: Option<PathBuf>,
     /// Step size; left out, 8e-4, or 2e-4 with --from
     #[arg(long)]
     learning_rate: Option<f64>,
     /// Channels of the layers, from the outside in
-    #[arg(long, value_delimiter = ',', default_value = "256,320,384")]
+    #[arg(long, value_delimiter = ',', default_value = "384")]
     widths: Vec<usize>,
     /// Residual blocks at each level; 0 is the tutorial's plain net
     #[arg(long, default_value_t = 1)]
     blocks: usize,
-    /// Samples of the codec's window; left out, the one that suits the loops best: short for drums, long for
-    /// tones
-    #[arg(long, value_parser = ["512", "1024", "2048", "4096"], conflicts_with_all = ["from", "latents"])]
-    window: Option<String>,
+    /// Channels of the blocks at the full number of frames; 0 for none
+    #[arg(long, default_value_t = 320)]
+    stem: usize,
+    /// Make a model for few steps out of --from: learn from so many pairs of a loop and the noise that the
+    /// model ties to it
+    #[arg(long, requires = "from", value_name = "PAIRS")]
+    straighten: Option<usize>,
     /// Share of the loops held out
     #[arg(long, default_value_t = 0.1)]
     validation: f64,
@@ -79,6 +84,10 @@ const LISTED: usize = 40;
 const ENOUGH_MINUTES: f64 = 10.0;
 /// Checkpoints without a better validation loss before it is said that the model memorises.
 const PATIENCE: u64 = 4;
+/// Solver steps behind the pairs of --straighten.
+const TEACHER_STEPS: u32 = 16;
+/// How much more often than in the middle times at the ends are drawn for them.
+const STEEPNESS: f64 = 4.0;
 /// Steps between two readings of the loss: reading it makes a GPU wait.
 const READ_EVERY: u64 = 10;
 
@@ -95,17 +104,27 @@ impl Train {
             self.credits = base.header.credits.clone();
         }
         let channels = CodecConfig::default().channels;
-        self.net(channels, 0, true).validate().map_err(|e| anyhow!("{e}; change --widths or --blocks"))?;
+        self.net(channels, 0, true).validate().map_err(|e| anyhow!("{e}; change --widths, --blocks or --stem"))?;
         self.check_output()?;
         let adapter = flowloop::device::choose(&self.device)?;
+        ensure!(self.straighten != Some(0), "--straighten must be at least 1");
         let set = self.latent_set(base.as_ref())?;
+        let stop = super::interruption()?;
+        let set = match (self.straighten, &base) {
+            (Some(count), Some(base)) => self.pairs(count, base, set, &adapter, &stop)?,
+            _ => set,
+        };
         let net = match &base {
             Some(base) => base.header.net.clone().with_labels(set.labels.len()),
             None => self.net(set.channels, set.labels.len(), set.codec.is_some()),
         };
         net.validate().map_err(anyhow::Error::msg)?;
-        let config =
-            TrainingConfig { batch: self.batch, learning_rate: rate, seed: self.seed, ..TrainingConfig::default() };
+        let times = match self.straighten {
+            Some(_) => TimeSampling::UShaped { steepness: STEEPNESS },
+            None => TimeSampling::default(),
+        };
+        let (batch, seed) = (self.batch, self.seed);
+        let config = TrainingConfig { batch, learning_rate: rate, seed, times, ..TrainingConfig::default() };
         let folder = checkpoint_folder(&self.output);
         let data = set.digest() + base.as_ref().map_or("", |b| &b.hash);
         if self.fresh {
@@ -123,7 +142,7 @@ impl Train {
                 None => Trainer::new(&net, config, &adapter.device),
             },
         };
-        self.train(trainer, &set, &data, &folder, &adapter)
+        self.train(trainer, &set, &data, &folder, &adapter, &stop)
     }
 
     /// The output can be written, and holds nothing but a model.
@@ -157,17 +176,43 @@ impl Train {
         base.map_or(1 << self.widths.len().min(16), |b| b.header.net.stride())
     }
 
+    /// The net that the options ask for; without blocks it is the tutorial's in all that it does.
     fn net(&self, channels: usize, labels: usize, phases: bool) -> UNetConfig {
+        let half = self.widths.first().map_or(1, |w| (w / 2).max(1));
+        let plain = UNetConfig { widths: self.widths.clone(), last_width: half, ..UNetConfig::plain(channels, 1, 1) };
+        if self.blocks == 0 {
+            return plain;
+        }
         UNetConfig {
-            channels,
-            widths: self.widths.clone(),
-            last_width: self.widths.first().map_or(1, |w| (w / 2).max(1)),
-            time_features: 128,
+            last_width: if self.stem > 0 { self.stem } else { half },
             padding: Padding::Circular,
             blocks: self.blocks,
             frames_per_beat: phases.then_some(LATENTS_PER_BEAT),
-            labels: if self.blocks > 0 { labels } else { 0 },
+            labels,
+            stem: self.stem,
+            preconditioned: true,
+            ..plain
         }
+    }
+
+    /// The loops as pairs with the noise that `base` ties to them.
+    fn pairs(
+        &self,
+        count: usize,
+        base: &Model,
+        set: LatentSet,
+        adapter: &Adapter,
+        stop: &AtomicBool,
+    ) -> anyhow::Result<LatentSet> {
+        let teacher = base.net(&adapter.device).map_err(|e| anyhow!("--from: {e}"))?;
+        let wanted = straighten::Pairs { count, held_out: VALIDATED, steps: TEACHER_STEPS };
+        let mut progress = super::Progress::new(0, "asking the model that is gone on from");
+        let made = straighten::pairs(&teacher, set, wanted, self.seed, &adapter.device, &mut |done, all| {
+            progress.set(done as u64, all as u64);
+            if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        drop(progress);
+        made.map_err(|_| anyhow!("stopped before the training began; nothing was written"))
     }
 
     fn latent_set(&self, base: Option<&Model>) -> anyhow::Result<LatentSet> {
@@ -195,10 +240,7 @@ impl Train {
             "there are too few loops ({}) to hold one out; add loops, or learn without validation: --validation 0",
             training.len()
         );
-        let config = match base {
-            Some(_) => CodecConfig::default(),
-            None => self.codec(&training)?,
-        };
+        let config = CodecConfig::default();
         let mut progress = super::Progress::new(0, "preparing the loops");
         let set = LatentSet::encode(&training, &validation, config, base, stride, &mut |done, total| {
             progress.set(done as u64, total as u64);
@@ -220,22 +262,6 @@ impl Train {
         Ok(set)
     }
 
-    /// The codec's settings: by the window asked for, or the one that suits the loops.
-    fn codec(&self, training: &[&Loop]) -> anyhow::Result<CodecConfig> {
-        if let Some(window) = &self.window {
-            return Ok(window::of(window.parse()?));
-        }
-        let clips: Vec<_> = training.iter().map(|l| &l.clip).collect();
-        let mut progress = super::Progress::new(0, "choosing the codec");
-        let chosen = window::choose(&clips, &mut |done, all| progress.set(done as u64, all as u64));
-        drop(progress);
-        // Too few loops for a choice: the training says so itself.
-        let Ok((config, errors)) = chosen else { return Ok(CodecConfig::default()) };
-        let errors: Vec<String> = errors.iter().map(|(window, error)| format!("{window}: {error:.2}")).collect();
-        println!("codec: a window of {} samples (errors in dB: {})", config.window, errors.join(", "));
-        Ok(config)
-    }
-
     /// Counts, each skipped file with its reason, and each used one where they are few.
     fn found(&self, scanned: &Dataset) -> String {
         if self.verbose || scanned.loops.len() <= LISTED {
@@ -252,8 +278,8 @@ impl Train {
         data: &str,
         folder: &Path,
         adapter: &Adapter,
+        stop: &AtomicBool,
     ) -> anyhow::Result<()> {
-        let stop = super::interruption()?;
         let held_out = &set.validation[..set.validation.len().min(VALIDATED)];
         if !held_out.is_empty() {
             println!("predicting a constant would give validation loss {:.4}", constant_loss(held_out));

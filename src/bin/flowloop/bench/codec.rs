@@ -3,23 +3,26 @@
 use std::time::Instant;
 
 use flowloop::clip::Clip;
+use flowloop::codec::resolution::Resolution;
 use flowloop::codec::{Codec, CodecConfig, Latents};
 use flowloop::dataset::{self, ScanOptions};
 use flowloop::measure;
 use flowloop::random::Philox;
 
-/// Window in samples, mel bands, values a latent, spectra a latent, rounds of phase reconstruction.
-const CODEC_ROWS: [(usize, usize, usize, usize, usize); 10] = [
-    (1024, 96, 64, 12, 16),
-    (4096, 160, 64, 4, 16),
-    (512, 64, 64, 16, 16),
-    (512, 64, 64, 24, 16),
-    (1024, 96, 64, 16, 16),
-    (2048, 96, 64, 8, 16),
-    (1024, 96, 64, 12, 0),
-    (1024, 96, 64, 12, 64),
-    (1024, 96, 32, 12, 16),
-    (1024, 96, 128, 12, 16),
+/// From hertz, window in samples, spectra a latent, mel bands of each range; values a latent; rounds of phase
+/// reconstruction.
+type CodecRow = (&'static [(f32, usize, usize, usize)], usize, usize);
+
+const CODEC_ROWS: [CodecRow; 9] = [
+    (&[(0.0, 512, 16, 64)], 96, 16),
+    (&[(0.0, 2048, 6, 128)], 96, 16),
+    (&[(0.0, 4096, 4, 160)], 96, 16),
+    (&[(0.0, 2048, 6, 48), (800.0, 512, 16, 56)], 96, 16),
+    (&[(0.0, 2048, 6, 32), (400.0, 512, 16, 64)], 96, 16),
+    (&[(0.0, 4096, 4, 64), (400.0, 1024, 8, 40), (1600.0, 512, 16, 44)], 96, 16),
+    (&[(0.0, 4096, 4, 72), (800.0, 1024, 8, 64)], 96, 16),
+    (&[(0.0, 2048, 8, 48), (800.0, 512, 16, 56)], 96, 16),
+    (&[(0.0, 2048, 6, 64), (1600.0, 512, 16, 44)], 96, 16),
 ];
 
 /// Reconstruction of held-out loops at several sizes.
@@ -31,10 +34,13 @@ pub(super) fn table(folder: &std::path::Path) -> anyhow::Result<()> {
     let (fit, judge) = dataset::split(&scanned.loops, 0.25, 0);
     let clips: Vec<_> = fit.iter().map(|l| &l.clip).collect();
     println!("fitted on {} loops, judged on {}", clips.len(), judge.len().min(64));
-    println!("window bands channels frames rounds | {COLUMNS}  s per s");
+    println!("{:<48} | {COLUMNS}  s per s", "from Hz: window/spectra/bands, values, rounds");
     let base = CodecConfig::default();
-    for (window, bands, channels, frames_per_latent, phase_iterations) in CODEC_ROWS {
-        let config = CodecConfig { window, bands, channels, frames_per_latent, phase_iterations, ..base.clone() };
+    for (ranges, channels, phase_iterations) in CODEC_ROWS {
+        let resolution =
+            |&(from_hz, window, frames_per_latent, bands)| Resolution { from_hz, window, frames_per_latent, bands };
+        let resolutions = ranges.iter().map(resolution).collect();
+        let config = CodecConfig { resolutions, channels, phase_iterations, ..base.clone() };
         let codec = Codec::fit(config, &clips, &mut |_, _| {})?;
         let (mut all, mut cost, mut seconds) = (Vec::new(), 0.0, 0.0);
         for one in judge.iter().take(64) {
@@ -45,15 +51,13 @@ pub(super) fn table(folder: &std::path::Path) -> anyhow::Result<()> {
             seconds += decoded.seconds();
             all.push(measure::compare(&one.clip, &decoded));
         }
-        println!(
-            "{window:>6} {bands:>5} {channels:>8} {frames_per_latent:>6} {phase_iterations:>6} | {} {:>8.3}",
-            row(&all),
-            cost / seconds
-        );
+        let ranges: Vec<String> = ranges.iter().map(|(f, w, n, b)| format!("{f}: {w}/{n}/{b}")).collect();
+        let name = format!("{}, {channels}, {phase_iterations}", ranges.join(" "));
+        println!("{name:<48} | {} {:>8.3}", row(&all), cost / seconds);
     }
     let judge: Vec<_> = judge.iter().take(16).map(|l| tiled(&l.clip)).collect();
     let clips: Vec<_> = clips.iter().take(64).map(|c| tiled(c)).collect();
-    println!("latents and damage                | {COLUMNS}");
+    println!("{:<33} | {COLUMNS}", "latents and damage");
     framing_rows("on the beat", &clips, &judge, [0, 0])?;
     framing_rows("fixed hop", &clips, &judge, [-1, 1])
 }

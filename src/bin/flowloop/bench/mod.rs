@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use flowloop::flow::layers::Padding;
 use flowloop::flow::unet::UNetConfig;
 use flowloop::model::{Generator, Job};
 use flowloop::random::Philox;
@@ -44,18 +43,9 @@ impl Bench {
     fn training_step(&self) -> anyhow::Result<()> {
         let adapter = flowloop::device::choose(&self.device)?;
         let (channels, frames) = (64, 64);
-        let net = UNetConfig {
-            channels,
-            widths: vec![128, 256, 512, 1024, 2048],
-            last_width: 64,
-            time_features: 128,
-            padding: Padding::Zero,
-            blocks: 0,
-            frames_per_beat: None,
-            labels: 0,
-        };
-        let one =
-            |i| LatentLoop { frames, values: Philox::new(0, i).normals(channels * frames), bpm: 120.0, label: None };
+        let net = UNetConfig::plain(channels, 128, 5);
+        let values = |i| Philox::new(0, i).normals(channels * frames);
+        let one = |i| LatentLoop { frames, values: values(i), bpm: 120.0, label: None, noise: None };
         let set = LatentSet {
             channels,
             training: (0..64).map(one).collect(),
