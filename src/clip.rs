@@ -92,6 +92,12 @@ impl Clip {
         channel(&self.samples[0]).max(channel(&self.samples[1]))
     }
 
+    /// Mean power of both channels in decibels below full scale, at least -100.
+    pub fn level(&self) -> f64 {
+        let power = self.samples.iter().flatten().map(|s| f64::from(s * s)).sum::<f64>();
+        10.0 * (power / (2 * self.len()).max(1) as f64).max(1e-10).log10()
+    }
+
     /// Holds the clip below `peak` by turning down what exceeds it and 4 ms around, on the circle: a hit
     /// that sticks out does not make the whole loop quiet. A clip that stays below is left as it is.
     pub fn limit_peak(&mut self, peak: f32) {

@@ -1,5 +1,5 @@
-//! The built-in model generates drum loops: exact length, no seam, hits on the grid, something in each
-//! bar, a clip a seed.
+//! The built-in model generates loops of its styles: exact length, no seam, drums on the grid, something in
+//! each bar, a clip a seed.
 
 use std::ops::ControlFlow;
 
@@ -7,10 +7,17 @@ use flowloop::clip::Clip;
 use flowloop::measure;
 use flowloop::model::{Generator, Job, embedded_model};
 
+const STYLES: [&str; 4] = ["house", "breaks", "electro", "hiphop"];
+
 fn clips() -> Vec<Clip> {
     let device = flowloop::device::choose("cpu").unwrap().device;
     let mut generator = Generator::new(embedded_model().unwrap(), device).unwrap();
-    let job = |seed| Job { seed, steps: 8, beats: 8, bpm: 124.0, ..Job::default() };
+    let labels = generator.model().header.labels.clone();
+    let job = |seed: usize| {
+        let label = labels.iter().position(|label| label == STYLES[seed - 1]);
+        assert!(label.is_some(), "{} is a style", STYLES[seed - 1]);
+        Job { seed: seed as u64, steps: 8, beats: 8, bpm: 124.0, label, ..Job::default() }
+    };
     (1..=4).map(|seed| generator.generate(&job(seed), &mut |_, _| ControlFlow::Continue(())).unwrap()).collect()
 }
 

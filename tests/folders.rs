@@ -46,7 +46,7 @@ fn too_few_loops_are_named() {
     fails(&train(&loops, &output, &[]), &["too few loops (1) to hold one out", "--validation 0"]);
     std::fs::remove_file(loops.join("one_120bpm.wav")).unwrap();
     flowloop::wav::write(&loops.join("two_120bpm.wav"), &drums(2, 4, 120.0)).unwrap();
-    fails(&train(&loops, &output, &["--validation", "0"]), &["too few loops to learn from: 4 beats, 16", "Add loops"]);
+    fails(&train(&loops, &output, &["--validation", "0"]), &["too few loops to learn from: 4 beats, 24", "Add loops"]);
     assert!(!output.exists());
 }
 

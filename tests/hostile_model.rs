@@ -94,8 +94,8 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("other type", with_header(|h| h["latents.std"]["dtype"] = "I32".into()), "holds I32"),
         (
             "turned",
-            with_header(|h| h["net.last.weight"]["shape"] = json!([8, 16])),
-            "last.weight has shape [8, 16], shape [16, 8] is needed",
+            with_header(|h| h["net.last.weight"]["shape"] = json!([8, 32])),
+            "last.weight has shape [8, 32], shape [32, 8] is needed",
         ),
         (
             "missing",
@@ -111,7 +111,7 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("NaN std", with_value("latents.std", f32::NAN), "not finite"),
         ("zero std", with_value("latents.std", 0.0), "standard deviation is not positive"),
         ("negative std", with_value("latents.std", -1.0), "standard deviation is not positive"),
-        ("NaN codec", with_value("codec.components", f32::NAN), "not finite"),
+        ("NaN codec", with_value("codec.synthesis", f32::NAN), "not finite"),
         ("no metadata", with_header(|h| drop(h.as_object_mut().unwrap().remove("__metadata__"))), "no Flowloop header"),
         ("newer", with_metadata(|m| m["version"] = 99.into()), "Update Flowloop"),
         ("no net", with_metadata(|m| drop(m.as_object_mut().unwrap().remove("net"))), "net"),

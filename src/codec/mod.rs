@@ -127,16 +127,18 @@ pub enum CodecError {
 /// Shape and values of a tensor.
 type Stored = (Vec<usize>, Vec<f32>);
 
-/// The codec: settings, mean patch, principal components and what decoding adds back.
+/// The codec: settings, mean patch, channels made of principal components and what decoding adds back.
 #[derive(Clone, Debug)]
 pub struct Codec {
     config: CodecConfig,
     layers: Vec<Layer>,
     /// `[patch]`, in decibels.
     mean: Vec<f32>,
-    /// `[channel, patch]`, orthonormal rows, of patches in which a band of each range weighs the same
-    /// over a latent frame.
-    components: Vec<f32>,
+    /// `[channel, patch]`: patches to latents, when a band of each range weighs the same over a latent
+    /// frame.
+    analysis: Vec<f32>,
+    /// `[channel, patch]`: and back.
+    synthesis: Vec<f32>,
     /// `[patch]`: those weights.
     weights: Vec<f32>,
     /// Once a band, range after range, mid before side: decibels that decoding adds, for the power
@@ -147,12 +149,12 @@ pub struct Codec {
 }
 
 impl Codec {
-    fn new(config: CodecConfig, mean: Vec<f32>, components: Vec<f32>, gain: Vec<f32>, ceiling: Vec<f32>) -> Self {
+    fn new(config: CodecConfig, [mean, analysis, synthesis, gain, ceiling]: [Vec<f32>; 5]) -> Self {
         let layers = Layer::all(&config.resolutions, config.floor_db);
         let most = config.shortest_latent() as f32;
         let weight = |r: &Resolution| (most / r.frames_per_latent as f32).sqrt();
         let weights = config.resolutions.iter().flat_map(|r| std::iter::repeat_n(weight(r), r.patch())).collect();
-        Self { config, layers, mean, components, weights, gain, ceiling }
+        Self { config, layers, mean, analysis, synthesis, weights, gain, ceiling }
     }
 
     /// Fits the components on loops, evenly spread over the list where there are many; `progress` hears
@@ -166,7 +168,7 @@ impl Codec {
         config.validate()?;
         let clips: Vec<&Clip> = clips.iter().step_by(clips.len().div_ceil(FITTED_LOOPS).max(1)).copied().collect();
         let rows = config.rows();
-        let blank = Self::new(config.clone(), Vec::new(), Vec::new(), vec![0.0; rows], vec![f32::MAX; rows]);
+        let blank = Self::new(config.clone(), [vec![], vec![], vec![], vec![0.0; rows], vec![f32::MAX; rows]]);
         let mut moments = pca::Moments::new(config.patch());
         let mut ceiling = vec![config.floor_db; rows];
         for (i, clips16) in clips.chunks(16).enumerate() {
@@ -185,9 +187,9 @@ impl Codec {
         if moments.count() < 2 * config.channels {
             return Err(CodecError::TooFew { patches: moments.count(), channels: config.channels });
         }
-        let (mut mean, components) = moments.components(config.channels);
+        let pca::Basis { mut mean, analysis, synthesis } = moments.basis(config.channels);
         mean.iter_mut().zip(&blank.weights).for_each(|(m, w)| *m /= w);
-        let codec = Self { mean, components, ..blank };
+        let codec = Self { mean, analysis, synthesis, ..blank };
         let gain = codec.lost_power(&clips)?;
         Ok(Self { gain, ceiling, ..codec })
     }
@@ -247,7 +249,7 @@ impl Codec {
         for (frame, p) in patches.chunks_exact(patch).enumerate() {
             let centred = p.iter().zip(&self.mean).zip(&self.weights).map(|((v, m), w)| (v - m) * w);
             let centred: Vec<f32> = centred.collect();
-            for (channel, component) in self.components.chunks_exact(patch).enumerate() {
+            for (channel, component) in self.analysis.chunks_exact(patch).enumerate() {
                 values[channel * frames + frame] = component.iter().zip(&centred).map(|(c, v)| c * v).sum();
             }
         }
@@ -365,7 +367,7 @@ impl Codec {
         let patch = self.weights.len();
         let mut out = vec![0.0; latents.frames * patch];
         out.par_chunks_exact_mut(patch).enumerate().for_each(|(frame, p)| {
-            for (channel, component) in self.components.chunks_exact(patch).enumerate() {
+            for (channel, component) in self.synthesis.chunks_exact(patch).enumerate() {
                 let value = latents.values[channel * latents.frames + frame];
                 p.iter_mut().zip(component).for_each(|(o, c)| *o += value * c);
             }
@@ -386,7 +388,8 @@ impl Codec {
         let (patch, channels) = (self.config.patch(), self.config.channels);
         vec![
             ("codec.mean".into(), vec![patch], self.mean.clone()),
-            ("codec.components".into(), vec![channels, patch], self.components.clone()),
+            ("codec.analysis".into(), vec![channels, patch], self.analysis.clone()),
+            ("codec.synthesis".into(), vec![channels, patch], self.synthesis.clone()),
             ("codec.gain".into(), vec![self.config.rows()], self.gain.clone()),
             ("codec.ceiling".into(), vec![self.config.rows()], self.ceiling.clone()),
         ]
@@ -401,10 +404,11 @@ impl Codec {
             _ => Err(CodecError::Tensor(name)),
         };
         let mean = get("codec.mean", &[patch])?;
-        let components = get("codec.components", &[channels, patch])?;
+        let analysis = get("codec.analysis", &[channels, patch])?;
+        let synthesis = get("codec.synthesis", &[channels, patch])?;
         let gain = get("codec.gain", &[config.rows()])?;
         let ceiling = get("codec.ceiling", &[config.rows()])?;
-        Ok(Self::new(config, mean, components, gain, ceiling))
+        Ok(Self::new(config, [mean, analysis, synthesis, gain, ceiling]))
     }
 }
 

@@ -179,7 +179,7 @@ impl Measured {
                     bars,
                     seam: measure::seam(s.clip),
                     on_grid: measure::on_grid(s.clip),
-                    level: level(s.clip),
+                    level: s.clip.level(),
                 }
             })
             .collect();
@@ -207,11 +207,6 @@ fn likeness(bars: &Set) -> f64 {
         dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(1e-9)
     };
     (0..bars.len()).map(cosine).sum::<f64>() / bars.len().max(1) as f64
-}
-
-fn level(clip: &Clip) -> f64 {
-    let power = clip.samples.iter().flatten().map(|s| f64::from(s * s)).sum::<f64>() / (2 * clip.len()).max(1) as f64;
-    10.0 * power.max(1e-10).log10()
 }
 
 fn mean_and_deviation(values: &[f64]) -> [f64; 2] {

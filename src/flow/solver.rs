@@ -32,6 +32,24 @@ pub enum SolveError {
     Cancelled,
 }
 
+/// Puts right what a step does to `x`.
+pub trait Correction {
+    /// `x` `[batch, channel, frame]` after the step from t = `from` to t = `to`.
+    fn correct(&self, x: Tensor<3>, from: f32, to: f32) -> Tensor<3>;
+}
+
+/// One integration to t = 0.
+pub struct Path<'a> {
+    /// Where it starts, in 0..=1; 1 is pure noise.
+    pub from: f32,
+    /// Steps, at least 1.
+    pub steps: u32,
+    /// One for each loop of the batch.
+    pub conditions: &'a [Condition],
+    /// What is done after each step.
+    pub correction: Option<&'a dyn Correction>,
+}
+
 impl Solver {
     /// The name in files and on the command line.
     pub fn name(self) -> &'static str {
@@ -41,19 +59,16 @@ impl Solver {
         }
     }
 
-    /// Integrates `x` `[batch, channel, frame]` from t = `from` (in 0..=1; 1 is pure noise) to 0 in
-    /// `steps` steps. `progress` hears of each finished step and may end the run; nothing is read back
-    /// from the device in between.
+    /// Integrates `x` `[batch, channel, frame]` to t = 0. `progress` hears of each finished step and may
+    /// end the run; nothing is read back from the device in between.
     pub fn solve(
         self,
         net: &impl Velocity,
         x: Tensor<3>,
-        from: f32,
-        steps: u32,
-        conditions: &[Condition],
+        path: &Path<'_>,
         progress: &mut dyn FnMut(u32, u32) -> ControlFlow<()>,
     ) -> Result<Tensor<3>, SolveError> {
-        self.transport(net, x, (from, 0.0), steps, conditions, progress)
+        self.transport(net, x, path, 0.0, progress)
     }
 
     /// The other way: the noise (t = 1) that data `x` (t = 0) would come from.
@@ -65,25 +80,26 @@ impl Solver {
         conditions: &[Condition],
         progress: &mut dyn FnMut(u32, u32) -> ControlFlow<()>,
     ) -> Result<Tensor<3>, SolveError> {
-        self.transport(net, x, (0.0, 1.0), steps, conditions, progress)
+        self.transport(net, x, &Path { from: 0.0, steps, conditions, correction: None }, 1.0, progress)
     }
 
     fn transport(
         self,
         net: &impl Velocity,
         mut x: Tensor<3>,
-        (from, to): (f32, f32),
-        steps: u32,
-        conditions: &[Condition],
+        path: &Path<'_>,
+        to: f32,
         progress: &mut dyn FnMut(u32, u32) -> ControlFlow<()>,
     ) -> Result<Tensor<3>, SolveError> {
+        let Path { from, steps, conditions, correction } = *path;
         if steps == 0 {
             return Err(SolveError::NoSteps);
         }
         let [batch, _, _] = x.dims();
         let device = x.device();
         let dt = (from - to) / steps as f32;
-        let at = |step: u32| Tensor::<1>::full([batch], from - step as f32 * dt, &device);
+        let t = |step: u32| from - step as f32 * dt;
+        let at = |step: u32| Tensor::<1>::full([batch], t(step), &device);
         for step in 0..steps {
             let v = net.velocity(x.clone(), at(step), conditions);
             x = match self {
@@ -94,6 +110,9 @@ impl Solver {
                 }
                 _ => x + v * dt,
             };
+            if let Some(correction) = correction {
+                x = correction.correct(x, t(step), t(step + 1));
+            }
             if progress(step + 1, steps).is_break() {
                 return Err(SolveError::Cancelled);
             }
@@ -115,9 +134,13 @@ mod tests {
         }
     }
 
+    fn path(from: f32, steps: u32) -> Path<'static> {
+        Path { from, steps, conditions: &[], correction: None }
+    }
+
     fn error(solver: Solver, from: f32, steps: u32) -> f32 {
         let x = Tensor::<3>::ones([1, 1, 1], &Device::flex());
-        let y = solver.solve(&Decay, x, from, steps, &[], &mut |_, _| ControlFlow::Continue(())).unwrap();
+        let y = solver.solve(&Decay, x, &path(from, steps), &mut |_, _| ControlFlow::Continue(())).unwrap();
         (y.into_scalar::<f32>() - (-from).exp()).abs()
     }
 
@@ -136,14 +159,31 @@ mod tests {
         let x = Tensor::<3>::ones([1, 1, 1], &Device::flex());
         let noise = Solver::Heun.invert(&Decay, x, 64, &[], &mut never).unwrap();
         assert!((noise.clone().into_scalar::<f32>() - 1f32.exp()).abs() < 1e-3);
-        let back = Solver::Heun.solve(&Decay, noise, 1.0, 64, &[], &mut never).unwrap();
+        let back = Solver::Heun.solve(&Decay, noise, &path(1.0, 64), &mut never).unwrap();
         assert!((back.into_scalar::<f32>() - 1.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn a_correction_sees_each_step() {
+        struct Halving(std::cell::RefCell<Vec<[f32; 2]>>);
+        impl Correction for Halving {
+            fn correct(&self, x: Tensor<3>, from: f32, to: f32) -> Tensor<3> {
+                self.0.borrow_mut().push([from, to]);
+                x / 2.0
+            }
+        }
+        let halving = Halving(Default::default());
+        let path = Path { correction: Some(&halving), ..path(0.5, 2) };
+        let x = Tensor::<3>::ones([1, 1, 1], &Device::flex());
+        let y = Solver::Euler.solve(&Decay, x, &path, &mut |_, _| ControlFlow::Continue(())).unwrap();
+        assert!((y.into_scalar::<f32>() - (0.75f32 / 2.0).powi(2)).abs() < 1e-6);
+        assert_eq!(*halving.0.borrow(), [[0.5, 0.25], [0.25, 0.0]]);
     }
 
     #[test]
     fn zero_steps_and_cancelling_are_errors() {
         let x = || Tensor::<3>::ones([1, 1, 1], &Device::flex());
-        let go = |n, f: &mut dyn FnMut(u32, u32) -> ControlFlow<()>| Solver::Euler.solve(&Decay, x(), 1.0, n, &[], f);
+        let go = |n, f: &mut dyn FnMut(u32, u32) -> ControlFlow<()>| Solver::Euler.solve(&Decay, x(), &path(1.0, n), f);
         assert_eq!(go(0, &mut |_, _| ControlFlow::Continue(())).unwrap_err(), SolveError::NoSteps);
         let mut seen = 0;
         let stop = go(9, &mut |step, _| {

@@ -54,6 +54,8 @@ const BEATS_PER_BAR: usize = 4;
 const PHASES: usize = 6;
 /// Octaves of the time features given to blocks.
 const TIME_OCTAVES: usize = 6;
+/// Value of the input of the label that is wanted: one input among many would be learnt slowly.
+const LABEL: f32 = 4.0;
 /// Width of the condition given to blocks.
 const CONDITION: usize = 256;
 /// Bounds that keep a hostile configuration from asking for all memory.
@@ -98,7 +100,7 @@ impl UNetConfig {
         if self.blocks > 0 && self.widths.iter().any(|w| w % 32 != 0) {
             return Err("widths must be multiples of 32 when blocks are used".into());
         }
-        if self.stem > 0 && (self.blocks == 0 || self.stem % 32 != 0 || self.stem != self.last_width) {
+        if self.stem > 0 && (self.blocks == 0 || !self.stem.is_multiple_of(32) || self.stem != self.last_width) {
             return Err("a stem needs blocks, and as many channels as the last layer, a multiple of 32".into());
         }
         if self.parameter_bound() > MAX_PARAMETERS {
@@ -108,8 +110,9 @@ impl UNetConfig {
     }
 
     fn parameter_bound(&self) -> usize {
-        let widest = self.widths.iter().copied().max().unwrap_or(0).max(self.channels + PHASES).max(self.stem);
-        widest * widest * (self.widths.len() * (8 + 16 * self.blocks) + 4 + 16 * self.blocks)
+        let widest = self.widths.iter().copied().max().unwrap_or(0).max(self.channels + PHASES);
+        let levels = widest * widest * (self.widths.len() * (8 + 16 * self.blocks) + 4);
+        levels + self.stem * (4 * widest + 24 * self.blocks * self.stem)
     }
 
     /// The same net for another number of labels (none when it takes no condition).
@@ -212,7 +215,7 @@ impl UNet {
         for (row, condition) in known.chunks_exact_mut(width).zip(conditions) {
             row[0] = (condition.bpm / 120.0).log2() as f32;
             if let Some(slot) = condition.label.and_then(|label| row.get_mut(1 + label)) {
-                *slot = 1.0;
+                *slot = LABEL;
             }
         }
         features.push(Tensor::from_data(TensorData::new(known, [batch, width]), &device));

@@ -5,13 +5,14 @@ use std::ops::ControlFlow;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::drift::Steady;
 use super::job::PLAIN;
-use super::{Header, Job, Model, ModelError, spread};
+use super::{Header, Job, Model, ModelError};
 use crate::clip::Clip;
 use crate::codec::{CodecError, Latents};
 use crate::flow::Condition;
 use crate::flow::guidance::Guided;
-use crate::flow::solver::{SolveError, Solver};
+use crate::flow::solver::{Correction, Path, SolveError, Solver};
 use crate::flow::unet::UNet;
 
 /// Slowest and fastest tempo that is generated, in beats per minute.
@@ -89,16 +90,10 @@ impl Generator {
             total = steps;
             progress(step, steps)
         };
-        let mut values = self.latents(&job, frames, &mut step)?;
-        spread::restore(&self.model.header.spread, job.steps, &mut values, frames);
-        self.unnormalise(&mut values, frames);
-        let latents = Latents { channels: self.model.header.net.channels, frames, values };
-        let codec = self.model.codec.as_ref().ok_or(GenerateError::NoCodec)?;
-        let mut wanted = || progress(total, total).is_continue();
-        let mut clip = codec.decode_while(&latents, job.bpm, &mut wanted).map_err(|error| match error {
-            CodecError::Cancelled => GenerateError::Cancelled,
-            other => GenerateError::Codec(other.to_string()),
-        })?;
+        let values = self.latents(&job, frames, &mut step)?;
+        let mut clip = self.decoded(values, frames, job.bpm, &mut || progress(total, total).is_continue())?;
+        let gain = 10f32.powf(-self.steady(job.solver, job.steps as f32).level() / 20.0);
+        clip.samples.iter_mut().flatten().for_each(|s| *s *= gain);
         clip.limit_peak(PEAK);
         clip.round_to_24_bits();
         clip.provenance = Some(job.provenance(&self.model));
@@ -125,9 +120,11 @@ impl Generator {
         }
         let total = before.saturating_add(steps);
         let conditions = [Condition { bpm: job.bpm, label: job.label }];
-        let run = Run { from: job.start(), steps, solver: job.solver, guidance: job.guidance };
+        let steady = self.steady(job.solver, steps as f32 / job.start());
+        let path = Path { from: job.start(), steps, conditions: &conditions, correction: Some(&steady) };
+        let run = Run { path, solver: job.solver, guidance: job.guidance };
         let mut step = |step: u32, _| progress(before.saturating_add(step), total);
-        let values = self.integrate(noise, [1, channels, frames], &run, &conditions, &mut step)?;
+        let values = self.integrate(noise, [1, channels, frames], &run, &mut step)?;
         // A GPU works behind the last step's back: whoever asked may have changed their mind meanwhile.
         if progress(total, total).is_break() {
             return Err(GenerateError::Cancelled);
@@ -145,6 +142,30 @@ impl Generator {
         let place = self.bases.iter().position(|(job, _)| job == base)?;
         self.bases[..=place].rotate_right(1);
         Some(self.bases[0].1.clone())
+    }
+
+    /// Puts right a run whose whole way has `steps` steps. The drift was measured for Euler; what it is in
+    /// many steps it is for Heun too.
+    fn steady(&self, solver: Solver, steps: f32) -> Steady<'_> {
+        let steps = if solver == Solver::Euler { steps } else { f32::INFINITY };
+        Steady { measured: &self.model.drift, steps }
+    }
+
+    /// The sound of standardised latents `[channel, frame]`.
+    pub(super) fn decoded(
+        &self,
+        mut values: Vec<f32>,
+        frames: usize,
+        bpm: f64,
+        wanted: &mut dyn FnMut() -> bool,
+    ) -> Result<Clip, GenerateError> {
+        let codec = self.model.codec.as_ref().ok_or(GenerateError::NoCodec)?;
+        self.unnormalise(&mut values, frames);
+        let latents = Latents { channels: self.model.header.net.channels, frames, values };
+        codec.decode_while(&latents, bpm, wanted).map_err(|error| match error {
+            CodecError::Cancelled => GenerateError::Cancelled,
+            other => GenerateError::Codec(other.to_string()),
+        })
     }
 
     fn frames(&self, job: &Job) -> Result<usize, GenerateError> {
@@ -174,21 +195,35 @@ impl Generator {
         conditions: &[Condition],
         progress: &mut Progress<'_>,
     ) -> Result<Vec<f32>, GenerateError> {
-        self.integrate(noise, shape, &Run { from: 1.0, steps, solver, guidance: PLAIN }, conditions, progress)
+        let path = Path { from: 1.0, steps, conditions, correction: None };
+        self.integrate(noise, shape, &Run { path, solver, guidance: PLAIN }, progress)
+    }
+
+    /// The same with a correction after each step.
+    pub(super) fn corrected(
+        &self,
+        noise: Vec<f32>,
+        shape: [usize; 3],
+        (solver, steps): (Solver, u32),
+        conditions: &[Condition],
+        correction: &dyn Correction,
+        progress: &mut Progress<'_>,
+    ) -> Result<Vec<f32>, GenerateError> {
+        let path = Path { from: 1.0, steps, conditions, correction: Some(correction) };
+        self.integrate(noise, shape, &Run { path, solver, guidance: PLAIN }, progress)
     }
 
     fn integrate(
         &self,
         start: Vec<f32>,
         shape: [usize; 3],
-        run: &Run,
-        conditions: &[Condition],
+        run: &Run<'_>,
         progress: &mut Progress<'_>,
     ) -> Result<Vec<f32>, GenerateError> {
         let net = Guided { net: &self.net, strength: f32::from(run.guidance) / f32::from(PLAIN) };
         let work = || {
             let x = Tensor::<3>::from_data(TensorData::new(start, shape), &self.device);
-            let x = run.solver.solve(&net, x, run.from, run.steps, conditions, progress);
+            let x = run.solver.solve(&net, x, &run.path, progress);
             x.map(|x| x.try_into_data().map_err(|e| format!("{e:?}")))
         };
         let data = match guarded(work)? {
@@ -214,10 +249,8 @@ impl Generator {
 }
 
 /// How noise is integrated.
-struct Run {
-    /// Where it starts, 1 for pure noise.
-    from: f32,
-    steps: u32,
+struct Run<'a> {
+    path: Path<'a>,
     solver: Solver,
     /// In hundredths.
     guidance: u16,

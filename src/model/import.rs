@@ -30,10 +30,10 @@ pub fn import_pytorch(checkpoint: &Path, mean_std: Option<&Path>, padding: Paddi
         net,
         labels: Vec::new(),
         codec: None,
+        level: None,
         trained_steps: 0,
-        spread: Vec::new(),
     };
-    Ok(Model { header, weights, mean, std, codec: None, hash: String::new() })
+    Ok(Model { header, weights, mean, std, codec: None, drift: Vec::new(), hash: String::new() })
 }
 
 fn read_state(path: &Path) -> Result<Weights, ModelError> {

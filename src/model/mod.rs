@@ -2,14 +2,14 @@
 //! safetensors file.
 //!
 //! Layout: metadata `flowloop` holds a JSON [`Header`]; tensors `net.*` (16-bit or 32-bit floats,
-//! named as the net's parameters), `latents.mean` and `latents.std` `[channel]`, and `codec.*`.
+//! named as the net's parameters), `latents.mean` and `latents.std` `[channel]`, `drift.*` and `codec.*`.
 //! A file is checked whole before anything is built: sizes, shapes, finite numbers. Memory stays
 //! within a small multiple of the file's size. Runs on any thread but the audio thread.
 
+pub mod drift;
 pub mod generator;
 mod import;
 pub mod job;
-pub mod spread;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -21,10 +21,10 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use crate::codec::{Codec, CodecConfig};
 use crate::flow::unet::{UNet, UNetConfig, Weight, Weights, with_weights};
 
+pub use drift::Drift;
 pub use generator::{GenerateError, Generator, embedded_header, embedded_model};
 pub use import::{convert_state, import_pytorch};
 pub use job::Job;
-pub use spread::Spread;
 
 /// The layout's version; a file of a later one is refused.
 const VERSION: u32 = 1;
@@ -51,9 +51,9 @@ pub struct Header {
     /// Training steps behind the weights.
     #[serde(default)]
     pub trained_steps: u64,
-    /// How widely its latents spread, in the order of the steps; empty where nobody has measured.
+    /// Mean level of the training loops in decibels below full scale, where they were heard.
     #[serde(default)]
-    pub spread: Vec<Spread>,
+    pub level: Option<f64>,
 }
 
 impl Header {
@@ -84,6 +84,8 @@ pub struct Model {
     pub std: Vec<f32>,
     /// Turns latents to audio; None when another codec made the latents.
     pub codec: Option<Codec>,
+    /// How its runs drift, in the order of their steps; empty where nobody has measured.
+    pub drift: Vec<Drift>,
     /// Hex digest (BLAKE3) of the file it came from; empty before it was saved.
     pub hash: String,
 }
@@ -154,10 +156,7 @@ impl Model {
             }
         }
         let channels = header.net.channels;
-        header.spread.iter().try_for_each(|s| s.validate(channels)).map_err(damaged)?;
-        if !header.spread.is_sorted_by_key(|s| s.steps) {
-            return Err(damaged("the statistics of its generated latents are not in order".into()));
-        }
+        let drift = Drift::from_tensors(channels, &|name| others.get(name)).map_err(damaged)?;
         let mut statistic = |name: &str| match others.remove(name) {
             Some(w) if w.shape == [channels] => Ok(w.values),
             _ => Err(damaged(format!("tensor {name} is missing or has the wrong shape"))),
@@ -178,7 +177,7 @@ impl Model {
             None => None,
         };
         let hash = blake3::hash(bytes).to_hex().to_string();
-        let model = Self { header, weights, mean, std, codec, hash };
+        let model = Self { header, weights, mean, std, codec, drift, hash };
         // Shapes are checked by building the net once; its parameters are lazy until replaced.
         model.net(&Device::flex()).map_err(damaged)?;
         Ok(model)
@@ -209,7 +208,8 @@ impl Model {
         for (name, values) in [("latents.mean", &self.mean), ("latents.std", &self.std)] {
             tensors.push((name.into(), Dtype::F32, vec![values.len()], full(values)));
         }
-        for (name, shape, values) in self.codec.iter().flat_map(|c| c.tensors()) {
+        let drift = self.drift.iter().flat_map(Drift::tensors);
+        for (name, shape, values) in self.codec.iter().flat_map(|c| c.tensors()).chain(drift) {
             tensors.push((name, Dtype::F32, shape, full(&values)));
         }
         let json = serde_json::to_string(&self.header).expect("a header is plain data");

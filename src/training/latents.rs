@@ -60,6 +60,8 @@ pub struct LatentSet {
     pub std: Vec<f32>,
     /// Made the latents; None when another codec did.
     pub codec: Option<Codec>,
+    /// Mean level of the training loops in decibels below full scale, where they were heard.
+    pub level: Option<f64>,
 }
 
 /// Why there is no training set.
@@ -123,13 +125,16 @@ impl LatentSet {
             let encoded: Result<Vec<_>, LatentError> = encoded.collect();
             Ok(encoded?.into_iter().filter(|l| l.frames % stride == 0).collect())
         };
+        let heard: Vec<f64> = training.iter().map(|l| l.clip.level()).collect();
         let (training, validation) = (encode(training)?, encode(validation)?);
         if training.is_empty() {
             return Err(LatentError::Stride(stride));
         }
         let channels = codec.config().channels;
+        let level = heard.iter().sum::<f64>() / heard.len() as f64;
         let statistics = base.map(|b| (b.mean.clone(), b.std.clone()));
-        Ok(Self::standardised(channels, training, validation, labels, Some(codec), statistics))
+        let set = Self::standardised(channels, training, validation, labels, Some(codec), statistics);
+        Ok(Self { level: Some(level), ..set })
     }
 
     /// Latents that another codec made: a safetensors file with a tensor `latents`
@@ -173,7 +178,7 @@ impl LatentSet {
                 row.iter_mut().for_each(|v| *v = (*v - mean[c]) / std[c]);
             }
         }
-        Self { channels, training, validation, labels, mean, std, codec }
+        Self { channels, training, validation, labels, mean, std, codec, level: None }
     }
 
     /// Digest of the loops, their tempi and labels: a checkpoint goes on only with the same.

@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::latents::{LatentLoop, LatentSet};
-use crate::flow::solver::{SolveError, Solver};
+use crate::flow::solver::{Path, SolveError, Solver};
 use crate::flow::unet::UNet;
 use crate::flow::{Condition, noise};
 use crate::random::Philox;
@@ -111,7 +111,10 @@ impl Work<'_> {
         let mut progress = |_: u32, _: u32| (self.progress)(done, all);
         let x = match backwards {
             true => Solver::Heun.invert(self.teacher, x, self.steps, &conditions, &mut progress),
-            false => Solver::Heun.solve(self.teacher, x, 1.0, self.steps, &conditions, &mut progress),
+            false => {
+                let path = Path { from: 1.0, steps: self.steps, conditions: &conditions, correction: None };
+                Solver::Heun.solve(self.teacher, x, &path, &mut progress)
+            }
         }?;
         Ok(x.into_data().try_into_vec().expect("latents are 32-bit floats"))
     }
@@ -144,6 +147,7 @@ mod tests {
             mean: vec![0.0; 4],
             std: vec![1.0; 4],
             codec: None,
+            level: None,
         };
         let real: Vec<Vec<f32>> = set.training.iter().map(|l| l.values.clone()).collect();
         let wanted = Pairs { count: 20, held_out: 2, steps: 16 };

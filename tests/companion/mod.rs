@@ -151,13 +151,14 @@ pub fn tiny_model(labels: &[&str]) -> Model {
             net: net.clone(),
             labels: labels.iter().map(|l| l.to_string()).collect(),
             codec: Some(config.clone()),
+            level: None,
             trained_steps: 0,
-            spread: Vec::new(),
         },
         weights,
         mean: vec![0.0; channels],
         std: vec![1.0; channels],
         codec: Some(Codec::from_tensors(config, &lookup).unwrap()),
+        drift: Vec::new(),
         hash: String::new(),
     }
 }

@@ -1,11 +1,11 @@
-//! `flowloop calibrate`: measures how widely a model's latents spread and puts it into the file.
+//! `flowloop calibrate`: measures how a model's runs drift and puts it into the file.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use clap::Args;
 use flowloop::device::Adapter;
-use flowloop::model::{Generator, Model, Precision, spread};
+use flowloop::model::{Generator, Model, Precision, drift};
 
 #[derive(Args)]
 pub struct Calibrate {
@@ -21,23 +21,24 @@ impl Calibrate {
         super::check_output(&self.model, &[])?;
         let adapter = flowloop::device::choose(&self.device)?;
         let model = measured(Model::load(&self.model)?, &adapter)?;
-        for spread in &model.header.spread {
-            let mean = spread.std.iter().sum::<f32>() / spread.std.len().max(1) as f32;
-            println!("{:>2} steps: latents spread {mean:.3} of the training set's", spread.steps);
+        for drift in &model.drift {
+            let mean = drift.std.iter().map(|s| s.ln()).sum::<f32>() / drift.std.len().max(1) as f32;
+            let left = (mean * drift.steps as f32).exp();
+            println!("{:>2} steps: without correction {left:.3} of the deviation would be left", drift.steps);
         }
         Ok(model.save(&self.model, Precision::Half)?)
     }
 }
 
-/// The model with its spread measured anew.
+/// The model with its drift measured anew.
 pub(super) fn measured(model: Model, adapter: &Adapter) -> anyhow::Result<Model> {
     let generator = Generator::new(model, adapter.device.clone())?;
     let mut progress = super::Progress::new(0, "measuring what it makes");
-    let spread = spread::measure(&generator, &mut |done, all| {
+    let drift = drift::measure(&generator, &mut |done, all| {
         progress.set(done.into(), all.into());
         ControlFlow::Continue(())
     })?;
     let mut model = generator.model().clone();
-    model.header.spread = spread;
+    model.drift = drift;
     Ok(model)
 }

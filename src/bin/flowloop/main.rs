@@ -40,7 +40,7 @@ enum Command {
     Sample(sample::Sample),
     /// Make a model file of a PyTorch checkpoint
     Import(import::Import),
-    /// Measure anew how widely a model's latents spread, as `train` does at its end
+    /// Measure anew how a model's runs drift, as `train` does at its end
     Calibrate(calibrate::Calibrate),
     /// Print what a model is
     Inspect(inspect::Inspect),

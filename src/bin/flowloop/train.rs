@@ -363,7 +363,7 @@ impl Train {
             labels,
             codec: set.codec.as_ref().map(|c| c.config().clone()),
             trained_steps: trainer.step(),
-            spread: Vec::new(),
+            level: set.level,
         };
         Model {
             header,
@@ -371,6 +371,7 @@ impl Train {
             mean: set.mean.clone(),
             std: set.std.clone(),
             codec: set.codec.clone(),
+            drift: Vec::new(),
             hash: String::new(),
         }
     }
