@@ -101,7 +101,7 @@ pub struct Latents {
 }
 
 /// Why a loop could not be coded; each message says what to do.
-#[derive(Debug, thiserror::Error, PartialEq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq)]
 #[allow(missing_docs)] // The messages say it.
 pub enum CodecError {
     #[error("its settings are out of range")]

@@ -3,8 +3,9 @@
 //! In: a folder (walked whole, links followed, files told apart by content). Out: [`Dataset`],
 //! in which each file is either one loop or several, with notes on what was mended, or skipped
 //! for a reason that is named: nothing is dropped in silence. Labels are the first sub-folders.
-//! Runs on the companion's main thread; decoding uses all cores. All loops are held in memory
-//! (350 kB a second). A broken file never fails a scan, only a folder without any loop does.
+//! Runs on the companion's main thread; decoding uses all cores. [`scan`] holds all loops in memory
+//! (350 kB a second), [`scan_each`] what its caller makes of each. A broken file never fails a scan, only a
+//! folder without any loop does.
 
 mod chunks;
 mod clean;
@@ -13,17 +14,17 @@ mod fit;
 mod report;
 mod split;
 pub mod tempo;
+mod walk;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use walkdir::WalkDir;
 
 use crate::clip::{Clip, SAMPLE_RATE};
 use crate::resample;
 use decode::{Audio, DecodeError};
-pub use split::split;
+pub use split::{Sides, split};
 pub use tempo::TempoSource;
 
 /// What counts as a loop.
@@ -42,6 +43,9 @@ pub struct ScanOptions {
     pub silence: f32,
     /// Largest file read, in bytes.
     pub largest: u64,
+    /// Once so many seconds of loops were found no more files are read. Files are then taken from all over
+    /// the folder; not so when it is infinite.
+    pub enough_seconds: f64,
 }
 
 impl Default for ScanOptions {
@@ -53,19 +57,42 @@ impl Default for ScanOptions {
             longest_seconds: 600.0,
             silence: 1e-3,
             largest: 1 << 29,
+            enough_seconds: f64::INFINITY,
         }
     }
 }
 
-/// One usable loop.
+/// How long a loop is.
+pub trait Length {
+    /// In beats.
+    fn beats(&self) -> u32;
+    /// In beats per minute.
+    fn bpm(&self) -> f64;
+    /// In seconds.
+    fn seconds(&self) -> f64 {
+        f64::from(self.beats()) * 60.0 / self.bpm()
+    }
+}
+
+impl Length for Clip {
+    fn beats(&self) -> u32 {
+        self.beats
+    }
+
+    fn bpm(&self) -> f64 {
+        self.bpm
+    }
+}
+
+/// One usable loop, or what was made of it.
 #[derive(Clone, Debug)]
-pub struct Loop {
+pub struct Loop<A = Clip> {
     /// The file.
     pub path: PathBuf,
     /// Its first sub-folder beneath the scanned one.
     pub label: Option<String>,
-    /// 44.1 kHz, stereo, whole beats, length as [`Clip::length`].
-    pub clip: Clip,
+    /// 44.1 kHz, stereo, whole beats, length as [`Clip::length`]; or what was made of it.
+    pub clip: A,
     /// Which loop of its file, from 1, where the file was cut into several.
     pub part: Option<usize>,
     /// Where the tempo came from.
@@ -172,13 +199,23 @@ pub struct Skipped {
     pub reason: SkipReason,
 }
 
+impl<A> Loop<A> {
+    /// The same loop with something else made of its sound.
+    pub fn map<B>(self, make: impl FnOnce(A) -> B) -> Loop<B> {
+        let Self { path, label, clip, part, tempo_source, notes, digest } = self;
+        Loop { path, label, clip: make(clip), part, tempo_source, notes, digest }
+    }
+}
+
 /// What a folder held.
 #[derive(Clone, Debug)]
-pub struct Dataset {
+pub struct Dataset<A = Clip> {
     /// Usable loops, in the order of their paths.
-    pub loops: Vec<Loop>,
+    pub loops: Vec<Loop<A>>,
     /// Everything else.
     pub skipped: Vec<Skipped>,
+    /// False when there was enough before all files were read.
+    pub whole: bool,
 }
 
 /// Why a folder gives no data set.
@@ -204,76 +241,56 @@ pub fn scan(
     options: &ScanOptions,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Dataset, ScanError> {
+    scan_each(folder, options, &|clip| clip, progress)
+}
+
+/// The same, holding only what `make` makes of each loop, on several threads.
+pub fn scan_each<A: Send>(
+    folder: &Path,
+    options: &ScanOptions,
+    make: &(dyn Fn(Clip) -> A + Sync),
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Dataset<A>, ScanError> {
     let metadata = std::fs::metadata(folder).map_err(|_| ScanError::Missing(folder.into()))?;
     if !metadata.is_dir() {
         return Err(ScanError::NotAFolder(folder.into()));
     }
-    let (paths, mut skipped) = walk(folder);
+    let (mut paths, mut skipped) = walk::walk(folder);
+    if options.enough_seconds.is_finite() {
+        paths.sort_by_cached_key(|path| *blake3::hash(path.as_os_str().as_encoded_bytes()).as_bytes());
+    }
     if paths.is_empty() && skipped.is_empty() {
         return Err(ScanError::Empty(folder.into()));
     }
-    let mut loops: Vec<Loop> = Vec::new();
+    let mut loops: Vec<Loop<A>> = Vec::new();
     let mut seen: HashMap<[u8; 32], PathBuf> = HashMap::new();
     // Few at once: each may hold minutes of decoded audio for a moment.
     let at_once = rayon::current_num_threads() * 2;
-    let mut done = 0;
+    let (mut done, mut seconds) = (0, 0.0);
     for some in paths.chunks(at_once) {
         let read: Vec<_> = some.par_iter().map(|path| read_file(folder, path, options)).collect();
+        let mut found: Vec<Loop> = Vec::new();
         for (path, result) in some.iter().zip(read) {
-            let path = path.clone();
             match result.and_then(|found| first_of_its_kind(found, &mut seen)) {
-                Ok(found) => loops.extend(found),
-                Err(reason) => skipped.push(Skipped { path, reason }),
+                Ok(more) => found.extend(more),
+                Err(reason) => skipped.push(Skipped { path: path.clone(), reason }),
             }
         }
+        seconds += found.iter().map(|l| l.clip.seconds()).sum::<f64>();
+        loops.par_extend(found.into_par_iter().map(|one| one.map(make)));
         done += some.len();
         progress(done, paths.len());
+        if seconds >= options.enough_seconds {
+            break;
+        }
     }
+    loops.sort_by(|a, b| (&a.path, a.part).cmp(&(&b.path, b.part)));
     skipped.sort_by(|a, b| a.path.cmp(&b.path));
     if loops.is_empty() {
         let folder = folder.into();
         return Err(ScanError::NothingUsable { folder, skipped });
     }
-    Ok(Dataset { loops, skipped })
-}
-
-/// The files beneath a folder in the order of their names, and what is not one. The folder
-/// itself may be hidden.
-fn walk(folder: &Path) -> (Vec<PathBuf>, Vec<Skipped>) {
-    let (mut paths, mut skipped) = (Vec::new(), Vec::new());
-    let mut entries = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
-    while let Some(entry) = entries.next() {
-        let (path, reason) = match entry {
-            Ok(entry) => {
-                let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-                let is_folder = entry.file_type().is_dir();
-                let reason = match hidden && entry.depth() > 0 {
-                    true => {
-                        if is_folder {
-                            entries.skip_current_dir();
-                        }
-                        SkipReason::Hidden
-                    }
-                    false if is_folder => continue,
-                    false if entry.file_type().is_file() => {
-                        paths.push(entry.into_path());
-                        continue;
-                    }
-                    false => SkipReason::NotAFile,
-                };
-                (entry.into_path(), reason)
-            }
-            Err(error) => {
-                let path = error.path().unwrap_or(folder).to_path_buf();
-                match error.loop_ancestor() {
-                    Some(_) => (path, SkipReason::LinkLoop),
-                    None => (path, SkipReason::Unreadable(error.to_string())),
-                }
-            }
-        };
-        skipped.push(Skipped { path, reason });
-    }
-    (paths, skipped)
+    Ok(Dataset { loops, skipped, whole: done == paths.len() })
 }
 
 /// The loops of one file, all of one digest; never none.

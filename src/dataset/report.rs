@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use super::{Dataset, Loop, Skipped};
+use super::{Dataset, Length, Loop, Skipped};
 
-impl Dataset {
+impl<A: Length> Dataset<A> {
     /// Counts of loops, labels, tempo sources and skip reasons, a line each.
     pub fn summary(&self) -> String {
         let seconds: f64 = self.loops.iter().map(|l| l.clip.seconds()).sum();
@@ -50,14 +50,14 @@ pub(super) fn reasons(skipped: &[Skipped]) -> String {
     lines.collect()
 }
 
-fn line(one: &Loop) -> String {
+fn line(one: &Loop<impl Length>) -> String {
     let part = one.part.map_or(String::new(), |n| format!(" [{n}]"));
     let notes: String = one.notes.iter().map(|n| format!("; {n}")).collect();
     format!(
         "{}{part}: {} beats at {:.2} bpm ({}){notes}",
         one.path.display(),
-        one.clip.beats,
-        one.clip.bpm,
+        one.clip.beats(),
+        one.clip.bpm(),
         one.tempo_source
     )
 }

@@ -6,9 +6,12 @@
 
 use super::Loop;
 
+/// Training and validation loops.
+pub type Sides<'a, A> = (Vec<&'a Loop<A>>, Vec<&'a Loop<A>>);
+
 /// Training and validation loops; `share` (0..1) of the files are held out. A share of 0 holds
 /// out none.
-pub fn split(loops: &[Loop], share: f64, seed: u64) -> (Vec<&Loop>, Vec<&Loop>) {
+pub fn split<A>(loops: &[Loop<A>], share: f64, seed: u64) -> Sides<'_, A> {
     let limit = (share * u64::MAX as f64) as u64;
     let (mut held_out, mut training): (Vec<_>, Vec<_>) = loops.iter().partition(|l| place(l, seed) < limit);
     if share > 0.0 && loops.len() > 1 {
@@ -22,7 +25,7 @@ pub fn split(loops: &[Loop], share: f64, seed: u64) -> (Vec<&Loop>, Vec<&Loop>) 
 }
 
 /// Where on the line of all files the loop's file stands.
-fn place(one: &Loop, seed: u64) -> u64 {
+fn place<A>(one: &Loop<A>, seed: u64) -> u64 {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&seed.to_le_bytes());
     hasher.update(&one.digest);
@@ -33,7 +36,7 @@ fn place(one: &Loop, seed: u64) -> u64 {
 
 /// Moves the loops of the file that comes first by `key`; only the last loop where all are of
 /// that file.
-fn hand_over<'a>(from: &mut Vec<&'a Loop>, to: &mut Vec<&'a Loop>, key: impl Fn(&Loop) -> u64) {
+fn hand_over<'a, A>(from: &mut Vec<&'a Loop<A>>, to: &mut Vec<&'a Loop<A>>, key: impl Fn(&Loop<A>) -> u64) {
     let Some(first) = from.iter().min_by_key(|l| key(l)).map(|l| l.digest) else {
         return;
     };

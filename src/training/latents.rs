@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use rayon::prelude::*;
 use safetensors::SafeTensors;
 
-use crate::codec::{Codec, CodecConfig, CodecError, LATENTS_PER_BEAT};
-use crate::dataset::Loop;
+use crate::clip::Clip;
+use crate::codec::{Codec, CodecConfig, CodecError, LATENTS_PER_BEAT, Latents};
+use crate::dataset::{Length, Loop};
 use crate::disk::read_whole;
 use crate::flow::Condition;
 use crate::model::{Model, read_tensor};
@@ -84,30 +84,57 @@ pub enum LatentError {
     File { path: String, reason: String },
 }
 
+/// A loop that was heard and encoded.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// Latents, not standardised.
+    pub latents: Result<Latents, CodecError>,
+    /// Tempo in beats per minute.
+    pub bpm: f64,
+    /// Length in beats.
+    pub beats: u32,
+    /// Level in decibels below full scale.
+    pub level: f64,
+}
+
+impl Encoded {
+    /// Encodes a loop.
+    pub fn of(codec: &Codec, clip: &Clip) -> Self {
+        Self { latents: codec.encode(clip), bpm: clip.bpm, beats: clip.beats, level: clip.level() }
+    }
+}
+
+impl Length for Encoded {
+    fn beats(&self) -> u32 {
+        self.beats
+    }
+
+    fn bpm(&self) -> f64 {
+        self.bpm
+    }
+}
+
+/// Fits a codec on loops; `progress` hears (loops done, loops).
+pub fn fit(loops: &[&Loop], progress: &mut dyn FnMut(usize, usize)) -> Result<Codec, LatentError> {
+    let clips: Vec<_> = loops.iter().map(|l| &l.clip).collect();
+    Codec::fit(CodecConfig::default(), &clips, progress).map_err(|e| match e {
+        CodecError::TooFew { patches, channels } => {
+            LatentError::TooFew { beats: patches / LATENTS_PER_BEAT, needed: (2 * channels).div_ceil(LATENTS_PER_BEAT) }
+        }
+        other => other.into(),
+    })
+}
+
 impl LatentSet {
-    /// Fits the codec on the training loops, encodes all and standardises. With a `base` to go on from,
-    /// its codec, statistics and labels are taken over, and labels that it lacks come after its own.
-    pub fn encode(
-        training: &[&Loop],
-        validation: &[&Loop],
-        config: CodecConfig,
+    /// Standardises what `codec` made of the loops. With a `base` to go on from, its statistics and labels
+    /// are taken over, and labels that it lacks come after its own.
+    pub fn new(
+        training: &[&Loop<Encoded>],
+        validation: &[&Loop<Encoded>],
+        codec: Codec,
         base: Option<&Model>,
         stride: usize,
-        progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, LatentError> {
-        let codec = match base.and_then(|b| b.codec.clone()) {
-            Some(codec) => codec,
-            None => {
-                let clips: Vec<_> = training.iter().map(|l| &l.clip).collect();
-                Codec::fit(config, &clips, progress).map_err(|e| match e {
-                    CodecError::TooFew { patches, channels } => LatentError::TooFew {
-                        beats: patches / LATENTS_PER_BEAT,
-                        needed: (2 * channels).div_ceil(LATENTS_PER_BEAT),
-                    },
-                    other => other.into(),
-                })?
-            }
-        };
         let mut labels: Vec<String> = training.iter().filter_map(|l| l.label.clone()).collect();
         labels.sort();
         labels.dedup();
@@ -116,22 +143,21 @@ impl LatentSet {
             labels.retain(|l| !known.contains(l));
             labels = known.iter().cloned().chain(labels).collect();
         }
-        let encode = |loops: &[&Loop]| -> Result<Vec<LatentLoop>, LatentError> {
-            let encoded = loops.par_iter().map(|l| {
-                let latents = codec.encode(&l.clip)?;
+        let collect = |loops: &[&Loop<Encoded>]| -> Result<Vec<LatentLoop>, LatentError> {
+            let all = loops.iter().map(|l| {
+                let latents = l.clip.latents.clone()?;
                 let label = l.label.as_ref().and_then(|name| labels.iter().position(|own| own == name));
                 Ok(LatentLoop { frames: latents.frames, values: latents.values, bpm: l.clip.bpm, label, noise: None })
             });
-            let encoded: Result<Vec<_>, LatentError> = encoded.collect();
-            Ok(encoded?.into_iter().filter(|l| l.frames % stride == 0).collect())
+            let all: Result<Vec<_>, LatentError> = all.collect();
+            Ok(all?.into_iter().filter(|l| l.frames % stride == 0).collect())
         };
-        let heard: Vec<f64> = training.iter().map(|l| l.clip.level()).collect();
-        let (training, validation) = (encode(training)?, encode(validation)?);
+        let level = training.iter().map(|l| l.clip.level).sum::<f64>() / training.len().max(1) as f64;
+        let (training, validation) = (collect(training)?, collect(validation)?);
         if training.is_empty() {
             return Err(LatentError::Stride(stride));
         }
         let channels = codec.config().channels;
-        let level = heard.iter().sum::<f64>() / heard.len() as f64;
         let statistics = base.map(|b| (b.mean.clone(), b.std.clone()));
         let set = Self::standardised(channels, training, validation, labels, Some(codec), statistics);
         Ok(Self { level: Some(level), ..set })

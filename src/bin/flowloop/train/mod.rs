@@ -1,20 +1,20 @@
 //! `flowloop train`: a folder of loops to a model.
 
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{anyhow, bail, ensure};
 use clap::Args;
 use flowloop::codec::{CodecConfig, LATENTS_PER_BEAT};
-use flowloop::dataset::{self, Dataset, ScanOptions};
 use flowloop::device::Adapter;
 use flowloop::flow::layers::Padding;
 use flowloop::flow::objective::TimeSampling;
 use flowloop::flow::unet::{UNetConfig, weights_of};
 use flowloop::model::{Header, Model, Precision};
 use flowloop::training::latents::LatentSet;
-use flowloop::training::{Trainer, TrainingConfig, checkpoint, constant_loss, straighten};
+use flowloop::training::{Trainer, TrainingConfig, checkpoint, constant_loss};
+
+mod loops;
 
 #[derive(Args)]
 pub struct Train {
@@ -78,14 +78,8 @@ pub struct Train {
 
 /// Loops of the validation split that are looked at, at most.
 const VALIDATED: usize = 128;
-/// Up to so many loops, each is listed without being asked for.
-const LISTED: usize = 40;
-/// Minutes of loops below which a model soon memorises them.
-const ENOUGH_MINUTES: f64 = 10.0;
 /// Checkpoints without a better validation loss before it is said that the model memorises.
 const PATIENCE: u64 = 4;
-/// Solver steps behind the pairs of --straighten.
-const TEACHER_STEPS: u32 = 16;
 /// How much more often than in the middle times at the ends are drawn for them.
 const STEEPNESS: f64 = 4.0;
 /// Steps between two readings of the loss: reading it makes a GPU wait.
@@ -193,82 +187,6 @@ impl Train {
             preconditioned: true,
             ..plain
         }
-    }
-
-    /// The loops as pairs with the noise that `base` ties to them.
-    fn pairs(
-        &self,
-        count: usize,
-        base: &Model,
-        set: LatentSet,
-        adapter: &Adapter,
-        stop: &AtomicBool,
-    ) -> anyhow::Result<LatentSet> {
-        let teacher = base.net(&adapter.device).map_err(|e| anyhow!("--from: {e}"))?;
-        let wanted = straighten::Pairs { count, held_out: VALIDATED, steps: TEACHER_STEPS };
-        let mut progress = super::Progress::new(0, "asking the model that is gone on from");
-        let made = straighten::pairs(&teacher, set, wanted, self.seed, &adapter.device, &mut |done, all| {
-            progress.set(done as u64, all as u64);
-            if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        drop(progress);
-        made.map_err(|_| anyhow!("stopped before the training began; nothing was written"))
-    }
-
-    fn latent_set(&self, base: Option<&Model>) -> anyhow::Result<LatentSet> {
-        let stride = self.stride(base);
-        if let Some(path) = &self.latents {
-            return Ok(LatentSet::from_file(path, stride)?);
-        }
-        let Some(folder) = &self.folder else { bail!("name a folder of loops") };
-        let mut progress = super::Progress::new(0, "reading");
-        let scanned = dataset::scan(folder, &ScanOptions::default(), &mut |done, total| {
-            progress.set(done as u64, total as u64);
-        })?;
-        drop(progress);
-        println!("{}", self.found(&scanned));
-        let minutes = scanned.loops.iter().map(|l| l.clip.seconds()).sum::<f64>() / 60.0;
-        if minutes < ENOUGH_MINUTES {
-            println!(
-                "warning: {minutes:.1} minutes of loops are little: the model will soon repeat them. {ENOUGH_MINUTES:.0} minutes or more do better{}",
-                if base.is_none() { ", and so does going on from the built-in model: --from factory" } else { "" }
-            );
-        }
-        let (training, validation) = dataset::split(&scanned.loops, self.validation, self.seed);
-        ensure!(
-            !validation.is_empty() || self.validation == 0.0,
-            "there are too few loops ({}) to hold one out; add loops, or learn without validation: --validation 0",
-            training.len()
-        );
-        let config = CodecConfig::default();
-        let mut progress = super::Progress::new(0, "preparing the loops");
-        let set = LatentSet::encode(&training, &validation, config, base, stride, &mut |done, total| {
-            progress.set(done as u64, total as u64);
-        })?;
-        drop(progress);
-        println!(
-            "{} loops to learn from, {} held out, {} labels",
-            set.training.len(),
-            set.validation.len(),
-            set.labels.len()
-        );
-        let left_out = scanned.loops.len() - set.training.len() - set.validation.len();
-        if left_out > 0 {
-            println!(
-                "{left_out} loops left out: this net needs lengths in multiples of {} beats; fewer --widths need less",
-                stride / LATENTS_PER_BEAT
-            );
-        }
-        Ok(set)
-    }
-
-    /// Counts, each skipped file with its reason, and each used one where they are few.
-    fn found(&self, scanned: &Dataset) -> String {
-        if self.verbose || scanned.loops.len() <= LISTED {
-            return scanned.report();
-        }
-        let skipped = scanned.skipped.iter().map(|s| format!("\n  skipped {}: {}", s.path.display(), s.reason));
-        scanned.summary().trim_end().to_string() + &skipped.collect::<String>()
     }
 
     fn train(
