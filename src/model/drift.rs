@@ -24,8 +24,6 @@ pub struct Drift {
     pub mean: Vec<f32>,
     /// `[step, channel]`: deviations by those of training, `sqrt((1 - t)^2 + t^2)`.
     pub std: Vec<f32>,
-    /// Decibels by which its loops, with all steps put right, are louder than those of training.
-    pub level: f32,
 }
 
 /// Runs that are measured; between them the drift is interpolated.
@@ -35,20 +33,17 @@ const LOOPS: usize = 64;
 const BEATS: usize = 8;
 /// Seeds of the measured loops start here, away from those that are played.
 const FIRST_SEED: u64 = 1 << 40;
-/// How many of them are decoded to hear how loud they are.
-const HEARD: usize = 32;
 /// Less than this is not made up for: it would be noise.
 const LEAST: f32 = 0.5;
 
 impl Drift {
     /// Names, shapes and values in the model file.
-    pub(super) fn tensors(&self) -> [(String, Vec<usize>, Vec<f32>); 3] {
+    pub(super) fn tensors(&self) -> [(String, Vec<usize>, Vec<f32>); 2] {
         let steps = self.steps as usize;
         let shape = vec![steps, self.mean.len() / steps.max(1)];
         [
             (format!("drift.{steps}.mean"), shape.clone(), self.mean.clone()),
             (format!("drift.{steps}.std"), shape, self.std.clone()),
-            (format!("drift.{steps}.level"), vec![1], vec![self.level]),
         ]
     }
 
@@ -60,8 +55,8 @@ impl Drift {
         let mut all = Vec::new();
         for steps in STEPS {
             let find = |what| lookup(&format!("drift.{steps}.{what}")).map(|w| w.values.clone());
-            if let (Some(mean), Some(std), Some([level])) = (find("mean"), find("std"), find("level").as_deref()) {
-                let drift = Self { steps, mean, std, level: *level };
+            if let (Some(mean), Some(std)) = (find("mean"), find("std")) {
+                let drift = Self { steps, mean, std };
                 drift.validate(channels)?;
                 all.push(drift);
             }
@@ -74,11 +69,7 @@ impl Drift {
         let values = self.steps as usize * channels;
         let fits = self.mean.len() == values && self.std.len() == values && STEPS.contains(&self.steps);
         let sound = |v: &f32| v.is_finite() && v.abs() < 100.0;
-        match fits
-            && self.level.abs() < 60.0
-            && self.mean.iter().chain(&self.std).all(sound)
-            && self.std.iter().all(|s| *s > 0.0)
-        {
+        match fits && self.mean.iter().chain(&self.std).all(sound) && self.std.iter().all(|s| *s > 0.0) {
             true => Ok(()),
             false => Err("the statistics of its generated latents are out of range".into()),
         }
@@ -118,11 +109,6 @@ impl Steady<'_> {
         let octaves = (high.steps as f32 / low.steps as f32).log2();
         let share = if octaves > 0.0 { (self.steps / low.steps as f32).log2() / octaves } else { 0.0 };
         Some((low, high, share.clamp(0.0, 1.0)))
-    }
-
-    /// Decibels by which the run's loops come out too loud.
-    pub fn level(&self) -> f32 {
-        self.between().map_or(0.0, |(low, high, share)| low.level + share * (high.level - low.level))
     }
 
     /// `(x - mean) * scale` puts a step right: mean and scale of each channel.
@@ -186,24 +172,11 @@ pub fn measure(generator: &Generator, progress: &mut Progress<'_>) -> Result<Vec
         let measuring = Measuring(RefCell::default());
         let shape = [LOOPS, channels, frames];
         let run = (Solver::Euler, steps);
-        let values = generator.corrected(start.clone(), shape, run, &conditions, &measuring, &mut step)?;
+        generator.corrected(start.clone(), shape, run, &conditions, &measuring, &mut step)?;
         let (mean, std) = measuring.0.into_inner();
-        let level = louder(generator, &values, frames)?;
-        measured.push(Drift { steps, mean, std, level });
+        measured.push(Drift { steps, mean, std });
     }
     Ok(measured)
-}
-
-/// Decibels by which loops of standardised latents are louder than the training's; 0 where nobody knows.
-fn louder(generator: &Generator, values: &[f32], frames: usize) -> Result<f32, GenerateError> {
-    let model = generator.model();
-    let Some(wanted) = model.header.level else { return Ok(0.0) };
-    let loops: Vec<&[f32]> = values.chunks_exact(model.header.net.channels * frames).take(HEARD).collect();
-    let mut sum = 0.0;
-    for one in &loops {
-        sum += generator.decoded(one.to_vec(), frames, 120.0, &mut || true)?.level();
-    }
-    Ok((sum / loops.len() as f64 - wanted) as f32)
 }
 
 #[cfg(test)]
@@ -215,7 +188,7 @@ mod tests {
     /// The same for each step and channel.
     fn of(steps: u32, mean: f32, std: f32) -> Drift {
         let values = 2 * steps as usize;
-        Drift { steps, mean: vec![mean; values], std: vec![std; values], level: mean }
+        Drift { steps, mean: vec![mean; values], std: vec![std; values] }
     }
 
     fn close(a: f32, b: f32) -> bool {
@@ -239,7 +212,6 @@ mod tests {
         let (mean, scale) = factors(8.0, 1.0, 0.875);
         assert!(close(mean, (0.125 + 0.0) / 2.0));
         assert!(close(scale.ln(), -(0.5 * 0.75f32.ln() + 2.0 * 0.9f32.ln()) / 2.0));
-        assert!(close(Steady { measured: &measured, steps: 2.0 }.level(), (0.5 + 0.25) / 2.0));
         assert_eq!(factors(64.0, 1.0, 0.0), factors(16.0, 1.0, 0.0));
         assert!(close(factors(1.0, 1.0, 0.0).1, 2.0), "a tenth is not blown up");
         assert!(Steady { measured: &[], steps: 8.0 }.factors(1.0, 0.5, 2).is_none());
@@ -254,7 +226,7 @@ mod tests {
         let right = measuring.correct(x.clone(), 1.0, 0.0);
         let (mean, std) = measuring.0.into_inner();
         assert!((mean[1] - 0.3).abs() < 0.05 && (std[1] - 0.7).abs() < 0.05);
-        let again = Steady { measured: &[Drift { steps: 1, mean, std, level: 0.0 }], steps: 1.0 }.correct(x, 1.0, 0.0);
+        let again = Steady { measured: &[Drift { steps: 1, mean, std }], steps: 1.0 }.correct(x, 1.0, 0.0);
         let apart = (right.clone() - again).abs().max().into_scalar::<f32>();
         assert!(apart < 1e-5, "{apart}");
         assert!((right.powi_scalar(2).mean().into_scalar::<f32>() - 1.0).abs() < 1e-3);

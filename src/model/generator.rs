@@ -92,8 +92,6 @@ impl Generator {
         };
         let values = self.latents(&job, frames, &mut step)?;
         let mut clip = self.decoded(values, frames, job.bpm, &mut || progress(total, total).is_continue())?;
-        let gain = 10f32.powf(-self.steady(job.solver, job.steps as f32).level() / 20.0);
-        clip.samples.iter_mut().flatten().for_each(|s| *s *= gain);
         clip.limit_peak(PEAK);
         clip.round_to_24_bits();
         clip.provenance = Some(job.provenance(&self.model));
@@ -152,7 +150,7 @@ impl Generator {
     }
 
     /// The sound of standardised latents `[channel, frame]`.
-    pub(super) fn decoded(
+    fn decoded(
         &self,
         mut values: Vec<f32>,
         frames: usize,

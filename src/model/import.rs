@@ -30,7 +30,6 @@ pub fn import_pytorch(checkpoint: &Path, mean_std: Option<&Path>, padding: Paddi
         net,
         labels: Vec::new(),
         codec: None,
-        level: None,
         trained_steps: 0,
     };
     Ok(Model { header, weights, mean, std, codec: None, drift: Vec::new(), hash: String::new() })

@@ -51,9 +51,6 @@ pub struct Header {
     /// Training steps behind the weights.
     #[serde(default)]
     pub trained_steps: u64,
-    /// Mean level of the training loops in decibels below full scale, where they were heard.
-    #[serde(default)]
-    pub level: Option<f64>,
 }
 
 impl Header {

@@ -60,8 +60,6 @@ pub struct LatentSet {
     pub std: Vec<f32>,
     /// Made the latents; None when another codec did.
     pub codec: Option<Codec>,
-    /// Mean level of the training loops in decibels below full scale, where they were heard.
-    pub level: Option<f64>,
 }
 
 /// Why there is no training set.
@@ -84,7 +82,7 @@ pub enum LatentError {
     File { path: String, reason: String },
 }
 
-/// A loop that was heard and encoded.
+/// A loop as its codec encodes it.
 #[derive(Clone, Debug)]
 pub struct Encoded {
     /// Latents, not standardised.
@@ -93,14 +91,12 @@ pub struct Encoded {
     pub bpm: f64,
     /// Length in beats.
     pub beats: u32,
-    /// Level in decibels below full scale.
-    pub level: f64,
 }
 
 impl Encoded {
     /// Encodes a loop.
     pub fn of(codec: &Codec, clip: &Clip) -> Self {
-        Self { latents: codec.encode(clip), bpm: clip.bpm, beats: clip.beats, level: clip.level() }
+        Self { latents: codec.encode(clip), bpm: clip.bpm, beats: clip.beats }
     }
 }
 
@@ -152,15 +148,13 @@ impl LatentSet {
             let all: Result<Vec<_>, LatentError> = all.collect();
             Ok(all?.into_iter().filter(|l| l.frames % stride == 0).collect())
         };
-        let level = training.iter().map(|l| l.clip.level).sum::<f64>() / training.len().max(1) as f64;
         let (training, validation) = (collect(training)?, collect(validation)?);
         if training.is_empty() {
             return Err(LatentError::Stride(stride));
         }
         let channels = codec.config().channels;
         let statistics = base.map(|b| (b.mean.clone(), b.std.clone()));
-        let set = Self::standardised(channels, training, validation, labels, Some(codec), statistics);
-        Ok(Self { level: Some(level), ..set })
+        Ok(Self::standardised(channels, training, validation, labels, Some(codec), statistics))
     }
 
     /// Latents that another codec made: a safetensors file with a tensor `latents`
@@ -204,7 +198,7 @@ impl LatentSet {
                 row.iter_mut().for_each(|v| *v = (*v - mean[c]) / std[c]);
             }
         }
-        Self { channels, training, validation, labels, mean, std, codec, level: None }
+        Self { channels, training, validation, labels, mean, std, codec }
     }
 
     /// Digest of the loops, their tempi and labels: a checkpoint goes on only with the same.

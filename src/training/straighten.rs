@@ -147,7 +147,6 @@ mod tests {
             mean: vec![0.0; 4],
             std: vec![1.0; 4],
             codec: None,
-            level: None,
         };
         let real: Vec<Vec<f32>> = set.training.iter().map(|l| l.values.clone()).collect();
         let wanted = Pairs { count: 20, held_out: 2, steps: 16 };

@@ -151,7 +151,6 @@ pub fn tiny_model(labels: &[&str]) -> Model {
             net: net.clone(),
             labels: labels.iter().map(|l| l.to_string()).collect(),
             codec: Some(config.clone()),
-            level: None,
             trained_steps: 0,
         },
         weights,

@@ -54,7 +54,6 @@ impl Bench {
             mean: vec![0.0; channels],
             std: vec![1.0; channels],
             codec: None,
-            level: None,
         };
         let config = TrainingConfig { batch: 16, ..TrainingConfig::default() };
         let mut trainer = Trainer::new(&net, config, &adapter.device);

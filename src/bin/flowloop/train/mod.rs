@@ -281,7 +281,6 @@ impl Train {
             labels,
             codec: set.codec.as_ref().map(|c| c.config().clone()),
             trained_steps: trainer.step(),
-            level: set.level,
         };
         Model {
             header,
