@@ -23,8 +23,12 @@ const PRESET: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 /// Samples of a clip of 1 bar at Ardour's own 120 bpm.
 const CLIP: usize = 88_200;
 
-/// Runs one of Ardour's programs in a home of its own that has the plugin.
-fn run(home: &Path, program: &str, args: &[&str]) {
+/// Ardour 7.3 frees its own export's objects from two threads at once: with its own synthesizer alone on the
+/// track 32 of 100 exports aborted, after or while the file was written. So many are tried.
+const TRIES: usize = 10;
+
+/// Runs one of Ardour's programs in a home of its own that has the plugin; false when it crashed.
+fn runs(home: &Path, program: &str, args: &[&str]) -> bool {
     let output = Command::new(program)
         .args(args)
         .env("HOME", home)
@@ -33,18 +37,25 @@ fn run(home: &Path, program: &str, args: &[&str]) {
         .output()
         .unwrap_or_else(|e| panic!("{program}: {e}; `.ci/setup` installs Ardour 7"));
     let [text, complaint] = [&output.stdout, &output.stderr].map(|t| String::from_utf8_lossy(t));
-    assert!(output.status.success(), "{program}: {text}{complaint}");
+    // A shell that starts it tells of a signal by a status above 128.
+    let crashed = output.status.code().is_none_or(|code| code > 128);
+    assert!(output.status.success() || crashed, "{program}: {text}{complaint}");
+    if crashed {
+        println!("{program} crashed: {complaint}");
+    }
+    !crashed
 }
 
 /// A new session's export of loops of these seeds, `[channel][sample]`.
 fn bounce(home: &Path, session: &str, seeds: &[&str]) -> [Vec<f32>; 2] {
-    let folder = home.join(session);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts/ardour.lua");
     let loop_length = CLIP.to_string();
-    let mut args = vec![script.to_str().unwrap(), folder.to_str().unwrap(), "Flowloop", &loop_length];
-    args.extend(seeds);
-    run(home, "/usr/bin/ardour7-lua", &args);
-    read(&folder.join("export/bounce.wav"))
+    let folder = (0..TRIES).map(|n| home.join(format!("{session}-{n}"))).find(|folder| {
+        let mut args = vec![script.to_str().unwrap(), folder.to_str().unwrap(), "Flowloop", &loop_length];
+        args.extend(seeds);
+        runs(home, "/usr/bin/ardour7-lua", &args)
+    });
+    read(&folder.expect("one of many exports comes to its end").join("export/bounce.wav"))
 }
 
 #[test]
@@ -57,7 +68,7 @@ fn ardour_exports_each_seeds_clip_and_the_same_file_twice() {
     let presets = home.path().join(".config/ardour7/export");
     std::fs::create_dir_all(&presets).unwrap();
     std::fs::write(presets.join("exact.preset"), PRESET).unwrap();
-    run(home.path(), "/usr/lib/ardour7/ardour-vst3-scanner", &[plugin.to_str().unwrap()]);
+    assert!(runs(home.path(), "/usr/lib/ardour7/ardour-vst3-scanner", &[plugin.to_str().unwrap()]));
     let clips = [1, 2].map(|seed| read(&wav(home.path(), seed, 1, 120)));
     let heard = bounce(home.path(), "first", &["1", "2"]);
     assert!(heard[0][..100].iter().any(|s| *s != 0.0), "it sounds from the first sample on");
