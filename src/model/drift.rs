@@ -1,7 +1,8 @@
 //! How a run drifts: on its way from noise to latents, a net that has not learnt everything, and a step that
-//! is not infinitely short, leave less variance in `x_t` than it had in training, and the net is asked about
-//! what it has never seen; decoded the latents are dull and quiet. Measured once for a model, step by step;
-//! generating gives each channel its mean and deviation back after each step.
+//! is not infinitely short, change the variance that `x_t` had in training; the net is then asked about what
+//! it has never seen, and what is decoded is dull or too wild. Measured once for a model, step by step;
+//! generating puts each step right: apart what differs from loop to loop and what happens within one, for
+//! a net loses the one and keeps the other.
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -15,84 +16,171 @@ use crate::flow::solver::{Correction, Solver};
 use crate::flow::unet::Weight;
 use crate::flow::{Condition, noise};
 
+/// How the standardised latents of the training loops spread, per channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spread {
+    /// Means; 0 unless another model's standardisation was taken over.
+    pub mean: Vec<f32>,
+    /// Deviations within loops, from each loop's own mean.
+    pub within: Vec<f32>,
+    /// Deviations of the loops' means.
+    pub between: Vec<f32>,
+}
+
+impl Spread {
+    /// Of loops `[channel, frame]`, each with its number of frames.
+    pub fn of<'a>(loops: impl Iterator<Item = (&'a [f32], usize)>, channels: usize) -> Self {
+        let mut sums = vec![[0f64; 4]; channels];
+        for (values, frames) in loops {
+            for (row, [all, mean, own, squares]) in values.chunks_exact(frames).zip(&mut sums) {
+                let centre = row.iter().map(|v| f64::from(*v)).sum::<f64>() / frames as f64;
+                *all += 1.0;
+                *mean += centre;
+                *own += centre * centre;
+                *squares += row.iter().map(|v| (f64::from(*v) - centre).powi(2)).sum::<f64>() / frames as f64;
+            }
+        }
+        let of = |f: fn(&[f64; 4]) -> f64| sums.iter().map(|sums| f(sums) as f32).collect();
+        Self {
+            mean: of(|[all, mean, _, _]| mean / all.max(1.0)),
+            within: of(|[all, _, _, squares]| (squares / all.max(1.0)).sqrt().max(1e-3)),
+            between: of(|[all, mean, own, _]| {
+                (own / all.max(1.0) - (mean / all.max(1.0)).powi(2)).max(0.0).sqrt().max(1e-3)
+            }),
+        }
+    }
+
+    /// What it is at a time t for loops of so many frames: mean, within, between.
+    fn at(&self, t: f32, frames: usize) -> [Vec<f32>; 3] {
+        let (data, share) = (1.0 - t, 1.0 / frames as f32);
+        let with = |own: &[f32], noise: f32| -> Vec<f32> {
+            own.iter().map(|v| ((data * v).powi(2) + t * t * noise).sqrt()).collect()
+        };
+        let mean = self.mean.iter().map(|m| data * m).collect();
+        [mean, with(&self.within, 1.0 - share), with(&self.between, share)]
+    }
+
+    fn rows(&self) -> [&Vec<f32>; 3] {
+        [&self.mean, &self.within, &self.between]
+    }
+
+    /// Name, shape and values in the model file.
+    pub(super) fn tensor(&self) -> (String, Vec<usize>, Vec<f32>) {
+        (SPREAD.into(), vec![3, self.mean.len()], self.rows().into_iter().flatten().copied().collect())
+    }
+
+    /// That of a model file, where it has one. Says in a sentence what is wrong.
+    pub(super) fn from_tensor(
+        channels: usize,
+        lookup: &dyn Fn(&str) -> Option<Weight>,
+    ) -> Result<Option<Self>, String> {
+        let Some(Weight { shape, values }) = lookup(SPREAD) else { return Ok(None) };
+        if shape != [3, channels] {
+            return Err(format!("tensor {SPREAD} has the wrong shape"));
+        }
+        let [mean, within, between] = [0, 1, 2].map(|i| values[i * channels..(i + 1) * channels].to_vec());
+        match within.iter().chain(&between).all(|d| *d > 0.0) {
+            true => Ok(Some(Self { mean, within, between })),
+            false => Err(WRONG.into()),
+        }
+    }
+}
+
 /// What each of a run's Euler steps does to the statistics of `x_t`, when those before were put right.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Drift {
     /// Steps of the run, from t = 1 to t = 0.
     pub steps: u32,
-    /// `[step, channel]`: means after each step; in training they are 0.
+    /// `[step, channel]`: means after each step, beyond those of training.
     pub mean: Vec<f32>,
-    /// `[step, channel]`: deviations by those of training, `sqrt((1 - t)^2 + t^2)`.
-    pub std: Vec<f32>,
+    /// `[step, channel]`: deviations within loops by those of training.
+    pub within: Vec<f32>,
+    /// `[step, channel]`: deviations of the loops' means by those of training.
+    pub between: Vec<f32>,
 }
 
+/// Ratios of deviations that are kept, and taken from a file.
+const SOUND: std::ops::RangeInclusive<f32> = 1e-3..=1e3;
+const SPREAD: &str = "latents.spread";
+const WRONG: &str = "the statistics of its latents are out of range";
 /// Runs that are measured; between them the drift is interpolated.
 const STEPS: [u32; 6] = [1, 2, 4, 8, 16, 32];
 /// Loops that are measured, and their length in beats.
-const LOOPS: usize = 64;
+const LOOPS: usize = 96;
 const BEATS: usize = 8;
 /// Seeds of the measured loops start here, away from those that are played.
 const FIRST_SEED: u64 = 1 << 40;
-/// Less than this is not made up for: it would be noise.
-const LEAST: f32 = 0.5;
+/// Less, or more, is not made up for: it would be noise.
+const RANGE: std::ops::RangeInclusive<f32> = 0.5..=2.0;
 
 impl Drift {
+    fn rows(&self) -> [&Vec<f32>; 3] {
+        [&self.mean, &self.within, &self.between]
+    }
+
     /// Names, shapes and values in the model file.
-    pub(super) fn tensors(&self) -> [(String, Vec<usize>, Vec<f32>); 2] {
+    pub(super) fn tensor(&self) -> (String, Vec<usize>, Vec<f32>) {
         let steps = self.steps as usize;
-        let shape = vec![steps, self.mean.len() / steps.max(1)];
-        [
-            (format!("drift.{steps}.mean"), shape.clone(), self.mean.clone()),
-            (format!("drift.{steps}.std"), shape, self.std.clone()),
-        ]
+        let values = self.rows().into_iter().flatten().copied().collect();
+        (format!("drift.{steps}"), vec![3, steps, self.mean.len() / steps.max(1)], values)
     }
 
     /// Those of a model file; `lookup` gives tensors by name. Says in a sentence what is wrong.
-    pub(super) fn from_tensors<'a>(
-        channels: usize,
-        lookup: &dyn Fn(&str) -> Option<&'a Weight>,
-    ) -> Result<Vec<Self>, String> {
+    pub(super) fn from_tensors(channels: usize, lookup: &dyn Fn(&str) -> Option<Weight>) -> Result<Vec<Self>, String> {
         let mut all = Vec::new();
         for steps in STEPS {
-            let find = |what| lookup(&format!("drift.{steps}.{what}")).map(|w| w.values.clone());
-            if let (Some(mean), Some(std)) = (find("mean"), find("std")) {
-                let drift = Self { steps, mean, std };
-                drift.validate(channels)?;
-                all.push(drift);
+            let Some(Weight { shape, values }) = lookup(&format!("drift.{steps}")) else { continue };
+            let part = steps as usize * channels;
+            if shape != [3, steps as usize, channels] {
+                return Err(format!("tensor drift.{steps} has the wrong shape"));
             }
+            let [mean, within, between] = [0, 1, 2].map(|i| values[i * part..(i + 1) * part].to_vec());
+            if !within.iter().chain(&between).all(|d| SOUND.contains(d)) {
+                return Err(WRONG.into());
+            }
+            all.push(Self { steps, mean, within, between });
         }
         Ok(all)
     }
 
-    /// Says in a sentence what is wrong, if something is.
-    fn validate(&self, channels: usize) -> Result<(), String> {
-        let values = self.steps as usize * channels;
-        let fits = self.mean.len() == values && self.std.len() == values && STEPS.contains(&self.steps);
-        let sound = |v: &f32| v.is_finite() && v.abs() < 100.0;
-        match fits && self.mean.iter().chain(&self.std).all(sound) && self.std.iter().all(|s| *s > 0.0) {
-            true => Ok(()),
-            false => Err("the statistics of its generated latents are out of range".into()),
-        }
-    }
-
-    /// Mean and logarithm of the deviation that a channel takes on from t = `from` to `to`, as if each
+    /// Mean, and logarithms of both deviations, that a channel takes on from t = `from` to `to`, as if each
     /// step's share came evenly.
-    fn over(&self, from: f32, to: f32, channel: usize, channels: usize) -> [f32; 2] {
+    fn over(&self, from: f32, to: f32, channel: usize, channels: usize) -> [f32; 3] {
         let place = |t: f32| (1.0 - t).clamp(0.0, 1.0) * self.steps as f32;
         let (begin, end) = (place(from), place(to));
-        let mut sum = [0.0; 2];
+        let mut sum = [0.0; 3];
         for step in begin.floor() as usize..(end.ceil() as usize).min(self.steps as usize) {
             let share = (end.min(step as f32 + 1.0) - begin.max(step as f32)).max(0.0);
             let at = step * channels + channel;
             sum[0] += share * self.mean[at];
-            sum[1] += share * self.std[at].max(LEAST).ln();
+            sum[1] += share * within_range(self.within[at]).ln();
+            sum[2] += share * within_range(self.between[at]).ln();
         }
         sum
     }
 }
 
+fn within_range(ratio: f32) -> f32 {
+    ratio.clamp(*RANGE.start(), *RANGE.end())
+}
+
+/// `[1, channel, 1]`
+fn row(values: Vec<f32>, like: &Tensor<3>) -> Tensor<3> {
+    let channels = values.len();
+    Tensor::from_data(TensorData::new(values, [1, channels, 1]), &like.device())
+}
+
+/// Moves `x` by `-beyond`, and scales what it has from `centre` within loops and from loop to loop.
+fn put_right(x: Tensor<3>, centre: Vec<f32>, beyond: Vec<f32>, within: Vec<f32>, between: Vec<f32>) -> Tensor<3> {
+    let [centre, beyond, within, between] = [centre, beyond, within, between].map(|v| row(v, &x));
+    let means = x.clone().mean_dim(2);
+    (x - means.clone()) * within + (means - beyond - centre.clone()) * between + centre
+}
+
 /// Puts right the steps of one run.
 pub(super) struct Steady<'a> {
+    /// What is wanted; nothing is put right where nobody knows.
+    pub wanted: Option<&'a Spread>,
     /// Measured, in the order of their steps.
     pub measured: &'a [Drift],
     /// Steps that the whole way from t = 1 would have; infinitely many for a solver of second order.
@@ -111,52 +199,60 @@ impl Steady<'_> {
         Some((low, high, share.clamp(0.0, 1.0)))
     }
 
-    /// `(x - mean) * scale` puts a step right: mean and scale of each channel.
-    fn factors(&self, from: f32, to: f32, channels: usize) -> Option<(Vec<f32>, Vec<f32>)> {
+    /// What `put_right` needs beside the centre: means beyond it, factors within and between.
+    fn factors(&self, from: f32, to: f32, channels: usize) -> Option<[Vec<f32>; 3]> {
         let (low, high, share) = self.between()?;
-        let factors = (0..channels).map(|channel| {
+        let mut factors = [const { Vec::new() }; 3];
+        for channel in 0..channels {
             let [a, b] = [low, high].map(|drift| drift.over(from, to, channel, channels));
-            (a[0] + share * (b[0] - a[0]), (-(a[1] + share * (b[1] - a[1]))).exp())
-        });
-        Some(factors.unzip())
+            let [mean, within, between] = [0, 1, 2].map(|i| a[i] + share * (b[i] - a[i]));
+            let values = [mean, (-within).exp(), (-between).exp()];
+            factors.iter_mut().zip(values).for_each(|(all, value)| all.push(value));
+        }
+        Some(factors)
     }
 }
 
 impl Correction for Steady<'_> {
     fn correct(&self, x: Tensor<3>, from: f32, to: f32) -> Tensor<3> {
-        let channels = x.dims()[1];
-        let Some((mean, scale)) = self.factors(from, to, channels) else { return x };
-        let device = x.device();
-        let row = |v: Vec<f32>| Tensor::<3>::from_data(TensorData::new(v, [1, channels, 1]), &device);
-        (x - row(mean)) * row(scale)
+        let [_, channels, frames] = x.dims();
+        match (self.wanted, self.factors(from, to, channels)) {
+            (Some(wanted), Some([beyond, within, between])) => {
+                let [centre, _, _] = wanted.at(to, frames);
+                put_right(x, centre, beyond, within, between)
+            }
+            _ => x,
+        }
     }
 }
 
-/// Measures a step and puts it right.
-struct Measuring(RefCell<(Vec<f32>, Vec<f32>)>);
+/// Measures each step and puts it right.
+struct Measuring<'a> {
+    wanted: &'a Spread,
+    seen: RefCell<[Vec<f32>; 3]>,
+}
 
-impl Correction for Measuring {
+impl Correction for Measuring<'_> {
     fn correct(&self, x: Tensor<3>, _: f32, to: f32) -> Tensor<3> {
-        let wanted = ((1.0 - to).powi(2) + to.powi(2)).sqrt();
-        let [batch, channels, frames] = x.dims();
-        let channel_first = x.clone().swap_dims(0, 1).reshape([channels, batch * frames]);
-        let mean = channel_first.clone().mean_dim(1);
-        let std = (channel_first - mean.clone()).powi_scalar(2).mean_dim(1).sqrt() / wanted;
-        let read = |v: Tensor<2>| v.into_data().try_into_vec::<f32>().expect("latents are 32-bit floats");
-        let (mean, std) = (read(mean), read(std).into_iter().map(|s| s.max(1e-6)).collect::<Vec<_>>());
-        let device = x.device();
-        let row = |v: Vec<f32>| Tensor::<3>::from_data(TensorData::new(v, [1, channels, 1]), &device);
-        let scale = row(std.iter().map(|s| 1.0 / s.max(LEAST)).collect());
-        let right = (x - row(mean.clone())) * scale;
-        let mut all = self.0.borrow_mut();
-        all.0.extend(mean);
-        all.1.extend(std);
+        let [_, channels, frames] = x.dims();
+        let values = x.clone().into_data().try_into_vec::<f32>().expect("latents are 32-bit floats");
+        let is = Spread::of(values.chunks_exact(channels * frames).map(|one| (one, frames)), channels);
+        let [centre, within, between] = self.wanted.at(to, frames);
+        let beyond: Vec<f32> = is.mean.iter().zip(&centre).map(|(is, wanted)| is - wanted).collect();
+        let ratio = |(is, wanted): (&f32, &f32)| (is / wanted).clamp(*SOUND.start(), *SOUND.end());
+        let by = |is: &[f32], wanted: &[f32]| -> Vec<f32> { is.iter().zip(wanted).map(ratio).collect() };
+        let (within, between) = (by(&is.within, &within), by(&is.between, &between));
+        let back = |ratios: &[f32]| ratios.iter().map(|r| 1.0 / within_range(*r)).collect();
+        let right = put_right(x, centre, beyond.clone(), back(&within), back(&between));
+        let mut seen = self.seen.borrow_mut();
+        seen.iter_mut().zip([beyond, within, between]).for_each(|(all, new)| all.extend(new));
         right
     }
 }
 
 /// Measures a model on loops of all its labels in turn. `progress` hears (evaluations done, all).
 pub fn measure(generator: &Generator, progress: &mut Progress<'_>) -> Result<Vec<Drift>, GenerateError> {
+    let Some(wanted) = &generator.model().spread else { return Ok(Vec::new()) };
     let net = &generator.model().header.net;
     let (channels, frames) = (net.channels, (BEATS * LATENTS_PER_BEAT).next_multiple_of(net.stride()));
     let start: Vec<f32> = (0..LOOPS as u64).flat_map(|i| noise::of_seed(FIRST_SEED + i, 0, channels, frames)).collect();
@@ -169,12 +265,12 @@ pub fn measure(generator: &Generator, progress: &mut Progress<'_>) -> Result<Vec
             done += 1;
             progress(done, all)
         };
-        let measuring = Measuring(RefCell::default());
+        let measuring = Measuring { wanted, seen: RefCell::default() };
         let shape = [LOOPS, channels, frames];
         let run = (Solver::Euler, steps);
         generator.corrected(start.clone(), shape, run, &conditions, &measuring, &mut step)?;
-        let (mean, std) = measuring.0.into_inner();
-        measured.push(Drift { steps, mean, std });
+        let [mean, within, between] = measuring.seen.into_inner();
+        measured.push(Drift { steps, mean, within, between });
     }
     Ok(measured)
 }
@@ -186,9 +282,9 @@ mod tests {
     use super::*;
 
     /// The same for each step and channel.
-    fn of(steps: u32, mean: f32, std: f32) -> Drift {
-        let values = 2 * steps as usize;
-        Drift { steps, mean: vec![mean; values], std: vec![std; values] }
+    fn of(steps: u32, mean: f32, within: f32, between: f32) -> Drift {
+        let all = |value| vec![value; 2 * steps as usize];
+        Drift { steps, mean: all(mean), within: all(within), between: all(between) }
     }
 
     fn close(a: f32, b: f32) -> bool {
@@ -197,47 +293,86 @@ mod tests {
 
     #[test]
     fn a_step_is_put_right_between_the_measured_runs_too() {
-        let measured = [of(1, 0.5, 0.1), of(4, 0.25, 0.75), of(16, 0.0, 0.9)];
+        let measured = [of(1, 0.5, 0.1, 1.0), of(4, 0.25, 0.75, 0.8), of(16, 0.0, 0.9, 1.0)];
         let factors = |steps, from, to| {
-            let (mean, scale) = Steady { measured: &measured, steps }.factors(from, to, 2).unwrap();
-            assert!(mean[0] == mean[1] && scale[0] == scale[1]);
-            (mean[0], scale[0])
+            let factors = Steady { wanted: None, measured: &measured, steps }.factors(from, to, 2).unwrap();
+            factors.map(|both| {
+                assert_eq!(both[0], both[1]);
+                both[0]
+            })
         };
-        let (mean, scale) = factors(4.0, 0.75, 0.5);
-        assert!(close(mean, 0.25) && close(scale, 1.0 / 0.75));
+        let [mean, within, between] = factors(4.0, 0.75, 0.5);
+        assert!(close(mean, 0.25) && close(within, 1.0 / 0.75) && close(between, 1.0 / 0.8));
         // Two of its steps at once, and a half.
-        assert!(close(factors(4.0, 1.0, 0.5).1, 0.75f32.powi(-2)));
-        assert!(close(factors(4.0, 0.75, 0.625).1, 0.75f32.powf(-0.5)));
+        assert!(close(factors(4.0, 1.0, 0.5)[1], 0.75f32.powi(-2)));
+        assert!(close(factors(4.0, 0.75, 0.625)[1], 0.75f32.powf(-0.5)));
         // A run of 8 lies half-way between 4 and 16: a step of it is half of one and two of the other.
-        let (mean, scale) = factors(8.0, 1.0, 0.875);
+        let [mean, within, _] = factors(8.0, 1.0, 0.875);
         assert!(close(mean, (0.125 + 0.0) / 2.0));
-        assert!(close(scale.ln(), -(0.5 * 0.75f32.ln() + 2.0 * 0.9f32.ln()) / 2.0));
+        assert!(close(within.ln(), -(0.5 * 0.75f32.ln() + 2.0 * 0.9f32.ln()) / 2.0));
         assert_eq!(factors(64.0, 1.0, 0.0), factors(16.0, 1.0, 0.0));
-        assert!(close(factors(1.0, 1.0, 0.0).1, 2.0), "a tenth is not blown up");
-        assert!(Steady { measured: &[], steps: 8.0 }.factors(1.0, 0.5, 2).is_none());
+        assert!(close(factors(1.0, 1.0, 0.0)[1], 2.0), "a tenth is not blown up");
+        assert!(Steady { wanted: None, measured: &[], steps: 8.0 }.factors(1.0, 0.5, 2).is_none());
+    }
+
+    /// Loops whose means vary by `between` and which vary by `within` about them.
+    fn loops(within: f32, between: f32, mean: f32) -> Tensor<3> {
+        let values = (0..200).flat_map(|i| {
+            let drawn = noise::of_seed(i, 0, 2, 51);
+            let means: Vec<f32> = drawn.chunks(51).map(|row| mean + between * row[50]).collect();
+            let rows = drawn.chunks(51).zip(means).map(move |(row, m)| row[..50].iter().map(move |v| m + within * v));
+            rows.flatten().collect::<Vec<_>>()
+        });
+        Tensor::from_data(TensorData::new(values.collect::<Vec<_>>(), [200, 2, 50]), &Device::flex())
+    }
+
+    fn spread(x: &Tensor<3>) -> Spread {
+        let values = x.clone().into_data().try_into_vec::<f32>().unwrap();
+        Spread::of(values.chunks_exact(100).map(|one| (one, 50)), 2)
     }
 
     #[test]
     fn what_was_measured_is_what_is_put_right() {
-        let device = Device::flex();
-        let drawn = noise::of_seed(5, 0, 6, 500);
-        let x = Tensor::<3>::from_data(TensorData::new(drawn, [3, 2, 500]), &device) * 0.7 + 0.3;
-        let measuring = Measuring(RefCell::default());
+        let wanted = Spread { mean: vec![0.2; 2], within: vec![0.8; 2], between: vec![0.6; 2] };
+        let x = loops(0.9, 0.4, 0.5);
+        let measuring = Measuring { wanted: &wanted, seen: RefCell::default() };
         let right = measuring.correct(x.clone(), 1.0, 0.0);
-        let (mean, std) = measuring.0.into_inner();
-        assert!((mean[1] - 0.3).abs() < 0.05 && (std[1] - 0.7).abs() < 0.05);
-        let again = Steady { measured: &[Drift { steps: 1, mean, std }], steps: 1.0 }.correct(x, 1.0, 0.0);
-        let apart = (right.clone() - again).abs().max().into_scalar::<f32>();
+        for (found, wanted) in spread(&right).rows().into_iter().zip(wanted.rows()) {
+            assert!(found.iter().zip(wanted).all(|(f, w)| (f - w).abs() < 1e-3), "{found:?} {wanted:?}");
+        }
+        let [mean, within, between] = measuring.seen.into_inner();
+        assert!(within[0] > 1.0 && between[0] < 0.8, "{within:?} {between:?}");
+        let drift = Drift { steps: 1, mean, within, between };
+        let again = Steady { wanted: Some(&wanted), measured: &[drift], steps: 1.0 }.correct(x, 1.0, 0.0);
+        let apart = (right - again).abs().max().into_scalar::<f32>();
         assert!(apart < 1e-5, "{apart}");
-        assert!((right.powi_scalar(2).mean().into_scalar::<f32>() - 1.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn noise_and_data_share_the_spread_by_the_time() {
+        let spread = Spread { mean: vec![1.0], within: vec![0.8], between: vec![0.6] };
+        let [mean, within, between] = spread.at(1.0, 25).map(|v| v[0]);
+        assert!(close(mean, 0.0) && close(within, 0.96f32.sqrt()) && close(between, 0.2));
+        assert!(spread.at(0.0, 25).into_iter().zip([1.0, 0.8, 0.6]).all(|(found, right)| close(found[0], right)));
     }
 
     #[test]
     fn statistics_of_a_file_are_checked() {
-        assert!(of(8, 0.0, 1.0).validate(2).is_ok());
-        for bad in [of(8, 0.0, 0.0), of(8, f32::NAN, 1.0), of(0, 0.0, 1.0), of(3, 0.0, 1.0), of(8, 1e9, 1.0)] {
-            assert!(bad.validate(2).is_err(), "{bad:?}");
+        let back = |drift: Drift, channels| {
+            let (name, shape, values) = drift.tensor();
+            let weight = Weight { shape, values };
+            Drift::from_tensors(channels, &|asked| (asked == name).then(|| weight.clone()))
+        };
+        let good = of(8, 0.1, 1.0, 0.5);
+        assert!(back(good.clone(), 2).unwrap().iter().eq([&good]));
+        for bad in [of(8, 0.0, 0.0, 1.0), of(8, 0.0, f32::NAN, 1.0), of(8, 0.0, 1e9, 1.0), of(8, 0.0, 1.0, -1.0)] {
+            assert!(back(bad.clone(), 2).is_err(), "{bad:?}");
         }
-        assert!(of(8, 0.0, 1.0).validate(3).is_err());
+        assert!(back(good, 3).is_err());
+        let spread = |within: f32| {
+            let (_, shape, values) = Spread { mean: vec![0.0], within: vec![within], between: vec![0.5] }.tensor();
+            Spread::from_tensor(1, &|_| Some(Weight { shape: shape.clone(), values: values.clone() }))
+        };
+        assert!(spread(0.5).unwrap().is_some() && spread(0.0).is_err());
     }
 }

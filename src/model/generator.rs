@@ -146,7 +146,7 @@ impl Generator {
     /// many steps it is for Heun too.
     fn steady(&self, solver: Solver, steps: f32) -> Steady<'_> {
         let steps = if solver == Solver::Euler { steps } else { f32::INFINITY };
-        Steady { measured: &self.model.drift, steps }
+        Steady { wanted: self.model.spread.as_ref(), measured: &self.model.drift, steps }
     }
 
     /// The sound of standardised latents `[channel, frame]`.

@@ -2,7 +2,7 @@
 //! safetensors file.
 //!
 //! Layout: metadata `flowloop` holds a JSON [`Header`]; tensors `net.*` (16-bit or 32-bit floats,
-//! named as the net's parameters), `latents.mean` and `latents.std` `[channel]`, `drift.*` and `codec.*`.
+//! named as the net's parameters), `latents.mean` and `latents.std` `[channel]`, `latents.spread`, `drift.*` and `codec.*`.
 //! A file is checked whole before anything is built: sizes, shapes, finite numbers. Memory stays
 //! within a small multiple of the file's size. Runs on any thread but the audio thread.
 
@@ -21,7 +21,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use crate::codec::{Codec, CodecConfig};
 use crate::flow::unet::{UNet, UNetConfig, Weight, Weights, with_weights};
 
-pub use drift::Drift;
+pub use drift::{Drift, Spread};
 pub use generator::{GenerateError, Generator, embedded_header, embedded_model};
 pub use import::{convert_state, import_pytorch};
 pub use job::Job;
@@ -81,6 +81,8 @@ pub struct Model {
     pub std: Vec<f32>,
     /// Turns latents to audio; None when another codec made the latents.
     pub codec: Option<Codec>,
+    /// How its training latents spread; None where nobody has measured.
+    pub spread: Option<Spread>,
     /// How its runs drift, in the order of their steps; empty where nobody has measured.
     pub drift: Vec<Drift>,
     /// Hex digest (BLAKE3) of the file it came from; empty before it was saved.
@@ -153,7 +155,9 @@ impl Model {
             }
         }
         let channels = header.net.channels;
-        let drift = Drift::from_tensors(channels, &|name| others.get(name)).map_err(damaged)?;
+        let tensor = |name: &str| others.get(name).cloned();
+        let drift = Drift::from_tensors(channels, &tensor).map_err(damaged)?;
+        let spread = Spread::from_tensor(channels, &tensor).map_err(damaged)?;
         let mut statistic = |name: &str| match others.remove(name) {
             Some(w) if w.shape == [channels] => Ok(w.values),
             _ => Err(damaged(format!("tensor {name} is missing or has the wrong shape"))),
@@ -174,7 +178,7 @@ impl Model {
             None => None,
         };
         let hash = blake3::hash(bytes).to_hex().to_string();
-        let model = Self { header, weights, mean, std, codec, drift, hash };
+        let model = Self { header, weights, mean, std, codec, spread, drift, hash };
         // Shapes are checked by building the net once; its parameters are lazy until replaced.
         model.net(&Device::flex()).map_err(damaged)?;
         Ok(model)
@@ -205,7 +209,7 @@ impl Model {
         for (name, values) in [("latents.mean", &self.mean), ("latents.std", &self.std)] {
             tensors.push((name.into(), Dtype::F32, vec![values.len()], full(values)));
         }
-        let drift = self.drift.iter().flat_map(Drift::tensors);
+        let drift = self.spread.iter().map(Spread::tensor).chain(self.drift.iter().map(Drift::tensor));
         for (name, shape, values) in self.codec.iter().flat_map(|c| c.tensors()).chain(drift) {
             tensors.push((name, Dtype::F32, shape, full(&values)));
         }

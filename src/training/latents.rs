@@ -9,7 +9,7 @@ use crate::codec::{Codec, CodecConfig, CodecError, LATENTS_PER_BEAT, Latents};
 use crate::dataset::{Length, Loop};
 use crate::disk::read_whole;
 use crate::flow::Condition;
-use crate::model::{Model, read_tensor};
+use crate::model::{Model, Spread, read_tensor};
 
 /// One loop's standardised latents.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +58,8 @@ pub struct LatentSet {
     pub mean: Vec<f32>,
     /// Per channel over the training loops, before standardising; positive.
     pub std: Vec<f32>,
+    /// How the training loops' standardised latents spread.
+    pub spread: Spread,
     /// Made the latents; None when another codec did.
     pub codec: Option<Codec>,
 }
@@ -198,7 +200,8 @@ impl LatentSet {
                 row.iter_mut().for_each(|v| *v = (*v - mean[c]) / std[c]);
             }
         }
-        Self { channels, training, validation, labels, mean, std, codec }
+        let spread = Spread::of(training.iter().map(|one| (one.values.as_slice(), one.frames)), channels);
+        Self { channels, training, validation, labels, mean, std, spread, codec }
     }
 
     /// Digest of the loops, their tempi and labels: a checkpoint goes on only with the same.

@@ -124,6 +124,7 @@ impl Work<'_> {
 mod tests {
     use super::*;
     use crate::flow::unet::UNetConfig;
+    use crate::model::Spread;
 
     #[test]
     fn real_loops_get_a_noise_and_noise_gets_a_loop() {
@@ -146,6 +147,7 @@ mod tests {
             labels: Vec::new(),
             mean: vec![0.0; 4],
             std: vec![1.0; 4],
+            spread: Spread { mean: vec![0.0; 4], within: vec![1.0; 4], between: vec![1.0; 4] },
             codec: None,
         };
         let real: Vec<Vec<f32>> = set.training.iter().map(|l| l.values.clone()).collect();

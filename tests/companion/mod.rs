@@ -157,6 +157,7 @@ pub fn tiny_model(labels: &[&str]) -> Model {
         mean: vec![0.0; channels],
         std: vec![1.0; channels],
         codec: Some(Codec::from_tensors(config, &lookup).unwrap()),
+        spread: None,
         drift: Vec::new(),
         hash: String::new(),
     }

@@ -22,9 +22,16 @@ impl Calibrate {
         let adapter = flowloop::device::choose(&self.device)?;
         let model = measured(Model::load(&self.model)?, &adapter)?;
         for drift in &model.drift {
-            let mean = drift.std.iter().map(|s| s.ln()).sum::<f32>() / drift.std.len().max(1) as f32;
-            let left = (mean * drift.steps as f32).exp();
-            println!("{:>2} steps: without correction {left:.3} of the deviation would be left", drift.steps);
+            let left = |ratios: &[f32]| {
+                let mean = ratios.iter().map(|r| r.ln()).sum::<f32>() / ratios.len().max(1) as f32;
+                (mean * drift.steps as f32).exp()
+            };
+            println!(
+                "{:>2} steps: without correction loops would vary by {:.3} of what they should, and differ by {:.3}",
+                drift.steps,
+                left(&drift.within),
+                left(&drift.between)
+            );
         }
         Ok(model.save(&self.model, Precision::Half)?)
     }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use clap::Args;
 use flowloop::flow::unet::UNetConfig;
-use flowloop::model::{Generator, Job};
+use flowloop::model::{Generator, Job, Spread};
 use flowloop::random::Philox;
 use flowloop::training::latents::{LatentLoop, LatentSet};
 use flowloop::training::{Trainer, TrainingConfig};
@@ -53,6 +53,7 @@ impl Bench {
             labels: Vec::new(),
             mean: vec![0.0; channels],
             std: vec![1.0; channels],
+            spread: Spread { mean: vec![0.0; channels], within: vec![1.0; channels], between: vec![1.0; channels] },
             codec: None,
         };
         let config = TrainingConfig { batch: 16, ..TrainingConfig::default() };

@@ -288,6 +288,7 @@ impl Train {
             mean: set.mean.clone(),
             std: set.std.clone(),
             codec: set.codec.clone(),
+            spread: Some(set.spread.clone()),
             drift: Vec::new(),
             hash: String::new(),
         }
