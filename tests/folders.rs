@@ -8,6 +8,7 @@ use std::path::Path;
 
 use companion::{drum_folder, drums, fails, run, text};
 use flowloop::clip::Clip;
+use flowloop::dataset::{self, ScanOptions};
 
 fn train<'a>(loops: &'a Path, output: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
     let mut args = vec!["train", text(loops), "-o", text(output), "--device", "cpu"];
@@ -88,4 +89,27 @@ fn a_large_folder_is_summed_up_and_what_is_left_out_is_named() {
     }
     let wordy = run(&train(&loops, &output, &["--verbose"]));
     assert_eq!((wordy.code, names(&wordy.stdout)), (Some(0), 44), "{wordy:?}");
+}
+
+#[test]
+fn of_a_large_folder_so_much_is_read_as_is_asked_for() {
+    let place = tempfile::tempdir().unwrap();
+    drum_folder(place.path(), 40);
+    // The same sound under a name that comes later.
+    std::fs::copy(place.path().join("kicks/loop0_120bpm.wav"), place.path().join("kicks/z_120bpm.wav")).unwrap();
+    let beats = |enough_seconds: f64| {
+        let options = ScanOptions { enough_seconds, ..ScanOptions::default() };
+        let found = dataset::scan_each(place.path(), &options, &|clip| clip.beats, &mut |_, _| {}).unwrap();
+        assert!(found.loops.is_sorted_by_key(|l| &l.path) && found.loops.iter().all(|l| l.clip == 4));
+        found
+    };
+    let all = beats(f64::INFINITY);
+    assert_eq!((all.whole, all.loops.len(), all.skipped.len()), (true, 40, 1));
+    // In whatever order the files are read, the first by name is kept.
+    let enough = beats(1e6);
+    assert_eq!((enough.whole, enough.loops.len()), (true, 40));
+    assert!(enough.skipped[0].path.ends_with("z_120bpm.wav"), "{:?}", enough.skipped);
+    // A bar has 1.5 to 2 seconds; a few files are read at once.
+    let some = beats(5.0);
+    assert!(!some.whole && (3..40).contains(&some.loops.len()), "{} loops", some.loops.len());
 }

@@ -113,6 +113,7 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("negative std", with_value("latents.std", -1.0), "standard deviation is not positive"),
         ("NaN codec", with_value("codec.synthesis", f32::NAN), "not finite"),
         ("no metadata", with_header(|h| drop(h.as_object_mut().unwrap().remove("__metadata__"))), "no Flowloop header"),
+        ("older", with_metadata(|m| m["version"] = 1.into()), "Train it again"),
         ("newer", with_metadata(|m| m["version"] = 99.into()), "Update Flowloop"),
         ("no net", with_metadata(|m| drop(m.as_object_mut().unwrap().remove("net"))), "net"),
         ("no layers", with_metadata(|m| m["net"]["widths"] = json!([])), "0 layers"),

@@ -67,6 +67,22 @@ fn training_goes_on_from_a_model() {
 }
 
 #[test]
+fn a_model_for_few_steps_is_made_of_another() {
+    let place = tempfile::tempdir().unwrap();
+    let [loops, base, fast] = ["loops", "base.flow", "fast.flow"].map(|n| place.path().join(n));
+    drum_folder(&loops, 8);
+    tiny_model(&["kicks", "snares"]).save(&base, Precision::Full).unwrap();
+    let args = ["train", text(&loops), "-o", text(&fast), "--from", text(&base), "--straighten", "8", "--batch", "4"];
+    let train = |steps| works(&[&args[..], &["--device", "cpu", "--steps", steps]].concat());
+    assert!(train("3").contains("done at step 3"));
+    let (before, after) = (Model::load(&base).unwrap(), Model::load(&fast).unwrap());
+    assert_eq!((&after.header.labels, after.header.trained_steps), (&before.header.labels, 3));
+    assert!(after.weights != before.weights, "it learnt something");
+    // The pairs are made again just so: the run goes on.
+    assert!(train("4").contains("going on from step 3"));
+}
+
+#[test]
 fn evaluate_prints_a_row_a_set() {
     let place = tempfile::tempdir().unwrap();
     let [loops, few, model, json] = ["loops", "few", "tiny.flow", "table.json"].map(|n| place.path().join(n));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use burn::module::{ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use flowloop::flow::layers::Padding;
-use flowloop::flow::solver::Solver;
+use flowloop::flow::solver::{Path, Solver};
 use flowloop::flow::unet::{Weight, Weights};
 use flowloop::flow::{Condition, Velocity, objective};
 use flowloop::model::{Generator, Model, import_pytorch};
@@ -66,7 +66,8 @@ fn check_velocity_loss_and_samples(device: &Device, what: &str) {
     let shape = [noise.shape[0], noise.shape[1], noise.shape[2]];
     for steps in [1, 4, 100] {
         let go = &mut |_, _| ControlFlow::Continue(());
-        let mut found = generator.sample(noise.values.clone(), shape, steps, Solver::Euler, &conditions, go).unwrap();
+        let path = Path { from: 1.0, steps, conditions: &conditions, correction: None };
+        let mut found = generator.sample(noise.values.clone(), shape, Solver::Euler, path, go).unwrap();
         close(&found, &expected[&format!("sample_{steps}")].values, &format!("{what} {steps} steps"));
         if steps == 100 {
             generator.unnormalise(&mut found, shape[2]);

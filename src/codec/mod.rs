@@ -3,7 +3,8 @@
 //! In: a 44.1 kHz [`Clip`] of whole beats; out: [`Latents`] `[channel, frame]` with
 //! [`LATENTS_PER_BEAT`] frames a beat, at any tempo. A latent frame is a patch of mid and side
 //! log-mel frames, of a long window for the lows and of a short one above ([`resolution`]), projected
-//! on principal components; decoding projects back, makes linear magnitudes and finds phases ([`phase`]). Rolling a loop by one latent rolls its latents by one.
+//! on channels made of principal components; decoding projects back, makes linear magnitudes and finds
+//! phases ([`phase`]). Rolling a loop by one latent rolls its latents by one.
 //! Nothing here needs a GPU or a net; any thread but the audio thread may call it.
 
 pub mod frames;
@@ -32,9 +33,7 @@ const MAX_BEATS: usize = 256;
 const MAX_SPECTRA: usize = 65_536;
 /// Most ranges of frequencies.
 const MAX_RESOLUTIONS: usize = 4;
-/// Loops that it is fitted on, and that the gain is measured on, at most.
-#[cfg(feature = "companion")]
-const FITTED_LOOPS: usize = 1500;
+/// Loops that the gain is measured on, at most.
 #[cfg(feature = "companion")]
 const GAIN_LOOPS: usize = 200;
 
@@ -70,8 +69,8 @@ impl CodecConfig {
         self.resolutions.iter().map(Resolution::rows).sum()
     }
 
-    /// Samples a latent frame that it needs at least.
-    fn shortest_latent(&self) -> usize {
+    /// Spectra a latent frame of the range that has the most.
+    fn most_spectra(&self) -> usize {
         self.resolutions.iter().map(|r| r.frames_per_latent).max().unwrap_or(1)
     }
 
@@ -151,14 +150,13 @@ pub struct Codec {
 impl Codec {
     fn new(config: CodecConfig, [mean, analysis, synthesis, gain, ceiling]: [Vec<f32>; 5]) -> Self {
         let layers = Layer::all(&config.resolutions, config.floor_db);
-        let most = config.shortest_latent() as f32;
+        let most = config.most_spectra() as f32;
         let weight = |r: &Resolution| (most / r.frames_per_latent as f32).sqrt();
         let weights = config.resolutions.iter().flat_map(|r| std::iter::repeat_n(weight(r), r.patch())).collect();
         Self { config, layers, mean, analysis, synthesis, weights, gain, ceiling }
     }
 
-    /// Fits the components on loops, evenly spread over the list where there are many; `progress` hears
-    /// (loops done, loops).
+    /// Fits the components on loops; `progress` hears (loops done, loops).
     #[cfg(feature = "companion")]
     pub fn fit(
         config: CodecConfig,
@@ -166,7 +164,6 @@ impl Codec {
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, CodecError> {
         config.validate()?;
-        let clips: Vec<&Clip> = clips.iter().step_by(clips.len().div_ceil(FITTED_LOOPS).max(1)).copied().collect();
         let rows = config.rows();
         let blank = Self::new(config.clone(), [vec![], vec![], vec![], vec![0.0; rows], vec![f32::MAX; rows]]);
         let mut moments = pca::Moments::new(config.patch());
@@ -190,7 +187,7 @@ impl Codec {
         let pca::Basis { mut mean, analysis, synthesis } = moments.basis(config.channels);
         mean.iter_mut().zip(&blank.weights).for_each(|(m, w)| *m /= w);
         let codec = Self { mean, analysis, synthesis, ..blank };
-        let gain = codec.lost_power(&clips)?;
+        let gain = codec.lost_power(clips)?;
         Ok(Self { gain, ceiling, ..codec })
     }
 
@@ -334,7 +331,7 @@ impl Codec {
             return Err(CodecError::SampleRate(clip.sample_rate));
         }
         let latents = beats * LATENTS_PER_BEAT;
-        if beats == 0 || beats > MAX_BEATS || len < latents * self.config.shortest_latent() {
+        if beats == 0 || beats > MAX_BEATS || len < latents * self.config.most_spectra() {
             return Err(CodecError::Length { samples: len, beats: clip.beats });
         }
         if clip.samples.iter().flatten().any(|s| !s.is_finite()) {

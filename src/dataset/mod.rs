@@ -263,7 +263,6 @@ pub fn scan_each<A: Send>(
         return Err(ScanError::Empty(folder.into()));
     }
     let mut loops: Vec<Loop<A>> = Vec::new();
-    let mut seen: HashMap<[u8; 32], PathBuf> = HashMap::new();
     // Few at once: each may hold minutes of decoded audio for a moment.
     let at_once = rayon::current_num_threads() * 2;
     let (mut done, mut seconds) = (0, 0.0);
@@ -271,7 +270,7 @@ pub fn scan_each<A: Send>(
         let read: Vec<_> = some.par_iter().map(|path| read_file(folder, path, options)).collect();
         let mut found: Vec<Loop> = Vec::new();
         for (path, result) in some.iter().zip(read) {
-            match result.and_then(|found| first_of_its_kind(found, &mut seen)) {
+            match result {
                 Ok(more) => found.extend(more),
                 Err(reason) => skipped.push(Skipped { path: path.clone(), reason }),
             }
@@ -285,6 +284,7 @@ pub fn scan_each<A: Send>(
         }
     }
     loops.sort_by(|a, b| (&a.path, a.part).cmp(&(&b.path, b.part)));
+    leave_out_copies(&mut loops, &mut skipped);
     skipped.sort_by(|a, b| a.path.cmp(&b.path));
     if loops.is_empty() {
         let folder = folder.into();
@@ -374,15 +374,15 @@ fn label(folder: &Path, path: &Path) -> Option<String> {
     parts.next().map(|_| first)
 }
 
-fn first_of_its_kind(found: Vec<Loop>, seen: &mut HashMap<[u8; 32], PathBuf>) -> Result<Vec<Loop>, SkipReason> {
-    let Some(one) = found.first() else {
-        return Err(SkipReason::Silent);
-    };
-    match seen.get(&one.digest) {
-        Some(first) => Err(SkipReason::Duplicate(first.clone())),
-        None => {
-            seen.insert(one.digest, one.path.clone());
-            Ok(found)
+/// Leaves each sound once, in its first file by name; `loops` are in the order of their paths.
+fn leave_out_copies<A>(loops: &mut Vec<Loop<A>>, skipped: &mut Vec<Skipped>) {
+    let mut seen: HashMap<[u8; 32], PathBuf> = HashMap::new();
+    loops.retain(|one| {
+        let first = seen.entry(one.digest).or_insert_with(|| one.path.clone());
+        let own = *first == one.path;
+        if !own && skipped.last().is_none_or(|last| last.path != one.path) {
+            skipped.push(Skipped { path: one.path.clone(), reason: SkipReason::Duplicate(first.clone()) });
         }
-    }
+        own
+    });
 }

@@ -12,7 +12,7 @@ use burn::tensor::{Tensor, TensorData};
 use super::Generator;
 use super::generator::{GenerateError, Progress};
 use crate::codec::LATENTS_PER_BEAT;
-use crate::flow::solver::{Correction, Solver};
+use crate::flow::solver::{Correction, Path, Solver};
 use crate::flow::unet::Weight;
 use crate::flow::{Condition, noise};
 
@@ -118,7 +118,7 @@ impl Drift {
         [&self.mean, &self.within, &self.between]
     }
 
-    /// Names, shapes and values in the model file.
+    /// Name, shape and values in the model file.
     pub(super) fn tensor(&self) -> (String, Vec<usize>, Vec<f32>) {
         let steps = self.steps as usize;
         let values = self.rows().into_iter().flatten().copied().collect();
@@ -153,14 +153,14 @@ impl Drift {
             let share = (end.min(step as f32 + 1.0) - begin.max(step as f32)).max(0.0);
             let at = step * channels + channel;
             sum[0] += share * self.mean[at];
-            sum[1] += share * within_range(self.within[at]).ln();
-            sum[2] += share * within_range(self.between[at]).ln();
+            sum[1] += share * credible(self.within[at]).ln();
+            sum[2] += share * credible(self.between[at]).ln();
         }
         sum
     }
 }
 
-fn within_range(ratio: f32) -> f32 {
+fn credible(ratio: f32) -> f32 {
     ratio.clamp(*RANGE.start(), *RANGE.end())
 }
 
@@ -189,7 +189,7 @@ pub(super) struct Steady<'a> {
 
 impl Steady<'_> {
     /// The measured drifts on either side, and how far from the first to the second.
-    fn between(&self) -> Option<(&Drift, &Drift, f32)> {
+    fn neighbours(&self) -> Option<(&Drift, &Drift, f32)> {
         let last = self.measured.len().checked_sub(1)?;
         let above = self.measured.iter().position(|d| d.steps as f32 >= self.steps).unwrap_or(last);
         let high = &self.measured[above];
@@ -201,7 +201,7 @@ impl Steady<'_> {
 
     /// What `put_right` needs beside the centre: means beyond it, factors within and between.
     fn factors(&self, from: f32, to: f32, channels: usize) -> Option<[Vec<f32>; 3]> {
-        let (low, high, share) = self.between()?;
+        let (low, high, share) = self.neighbours()?;
         let mut factors = [const { Vec::new() }; 3];
         for channel in 0..channels {
             let [a, b] = [low, high].map(|drift| drift.over(from, to, channel, channels));
@@ -242,7 +242,7 @@ impl Correction for Measuring<'_> {
         let ratio = |(is, wanted): (&f32, &f32)| (is / wanted).clamp(*SOUND.start(), *SOUND.end());
         let by = |is: &[f32], wanted: &[f32]| -> Vec<f32> { is.iter().zip(wanted).map(ratio).collect() };
         let (within, between) = (by(&is.within, &within), by(&is.between, &between));
-        let back = |ratios: &[f32]| ratios.iter().map(|r| 1.0 / within_range(*r)).collect();
+        let back = |ratios: &[f32]| ratios.iter().map(|r| 1.0 / credible(*r)).collect();
         let right = put_right(x, centre, beyond.clone(), back(&within), back(&between));
         let mut seen = self.seen.borrow_mut();
         seen.iter_mut().zip([beyond, within, between]).for_each(|(all, new)| all.extend(new));
@@ -267,8 +267,8 @@ pub fn measure(generator: &Generator, progress: &mut Progress<'_>) -> Result<Vec
         };
         let measuring = Measuring { wanted, seen: RefCell::default() };
         let shape = [LOOPS, channels, frames];
-        let run = (Solver::Euler, steps);
-        generator.corrected(start.clone(), shape, run, &conditions, &measuring, &mut step)?;
+        let path = Path { from: 1.0, steps, conditions: &conditions, correction: Some(&measuring) };
+        generator.sample(start.clone(), shape, Solver::Euler, path, &mut step)?;
         let [mean, within, between] = measuring.seen.into_inner();
         measured.push(Drift { steps, mean, within, between });
     }

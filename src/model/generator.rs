@@ -12,7 +12,7 @@ use crate::clip::Clip;
 use crate::codec::{CodecError, Latents};
 use crate::flow::Condition;
 use crate::flow::guidance::Guided;
-use crate::flow::solver::{Correction, Path, SolveError, Solver};
+use crate::flow::solver::{Path, SolveError, Solver};
 use crate::flow::unet::UNet;
 
 /// Slowest and fastest tempo that is generated, in beats per minute.
@@ -188,26 +188,10 @@ impl Generator {
         &self,
         noise: Vec<f32>,
         shape: [usize; 3],
-        steps: u32,
         solver: Solver,
-        conditions: &[Condition],
+        path: Path<'_>,
         progress: &mut Progress<'_>,
     ) -> Result<Vec<f32>, GenerateError> {
-        let path = Path { from: 1.0, steps, conditions, correction: None };
-        self.integrate(noise, shape, &Run { path, solver, guidance: PLAIN }, progress)
-    }
-
-    /// The same with a correction after each step.
-    pub(super) fn corrected(
-        &self,
-        noise: Vec<f32>,
-        shape: [usize; 3],
-        (solver, steps): (Solver, u32),
-        conditions: &[Condition],
-        correction: &dyn Correction,
-        progress: &mut Progress<'_>,
-    ) -> Result<Vec<f32>, GenerateError> {
-        let path = Path { from: 1.0, steps, conditions, correction: Some(correction) };
         self.integrate(noise, shape, &Run { path, solver, guidance: PLAIN }, progress)
     }
 

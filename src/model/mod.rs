@@ -11,6 +11,7 @@ pub mod generator;
 mod import;
 pub mod job;
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -26,8 +27,8 @@ pub use generator::{GenerateError, Generator, embedded_header, embedded_model};
 pub use import::{convert_state, import_pytorch};
 pub use job::Job;
 
-/// The layout's version; a file of a later one is refused.
-const VERSION: u32 = 1;
+/// The layout's version; a file of another one is refused.
+pub const VERSION: u32 = 2;
 const METADATA: &str = "flowloop";
 
 /// What a model file says of itself.
@@ -61,8 +62,10 @@ impl Header {
         let json = metadata.metadata().as_ref().and_then(|m| m.get(METADATA));
         let json = json.ok_or_else(|| damaged("it has no Flowloop header".into()))?;
         let version: Version = serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?;
-        if version.version > VERSION {
-            return Err(ModelError::Newer { what: what.into(), version: version.version });
+        match version.version.cmp(&VERSION) {
+            Ordering::Greater => return Err(ModelError::Newer { what: what.into(), version: version.version }),
+            Ordering::Less => return Err(ModelError::Older { what: what.into(), version: version.version }),
+            Ordering::Equal => {}
         }
         serde_json::from_str(json).map_err(|e| damaged(e.to_string()))
     }
@@ -99,6 +102,10 @@ pub enum ModelError {
     Write { path: PathBuf, error: std::io::Error },
     #[error("{what} is not a Flowloop model ({reason}). Export or download it again")]
     Damaged { what: String, reason: String },
+    #[error(
+        "{what} was made by an earlier Flowloop (layout {version}), which heard sounds in another way. Train it again, or import it again"
+    )]
+    Older { what: String, version: u32 },
     #[error("{what} was made by a newer Flowloop (layout {version}). Update Flowloop to open it")]
     Newer { what: String, version: u32 },
     #[error("{path} is no PyTorch checkpoint of this net: {reason}")]

@@ -11,11 +11,14 @@ use std::ops::ControlFlow;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::latents::{LatentLoop, LatentSet};
+use crate::flow::objective::TimeSampling;
 use crate::flow::solver::{Path, SolveError, Solver};
 use crate::flow::unet::UNet;
 use crate::flow::{Condition, noise};
 use crate::random::Philox;
 
+/// Times to learn them at: paths are bent near the ends, where straightening has the most to do.
+pub const TIMES: TimeSampling = TimeSampling::UShaped { steepness: 4.0 };
 /// Loops that the teacher works on at a time.
 const TOGETHER: usize = 16;
 /// Seeds of the noise start here.

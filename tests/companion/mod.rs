@@ -145,7 +145,7 @@ pub fn tiny_model(labels: &[&str]) -> Model {
     }
     Model {
         header: Header {
-            version: 1,
+            version: flowloop::model::VERSION,
             name: "tiny".into(),
             credits: "made by a test".into(),
             net: net.clone(),

@@ -8,6 +8,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use clap::Args;
 use flowloop::disk::write_whole;
 use flowloop::flow::Condition;
+use flowloop::flow::solver::Path;
 use flowloop::model::Generator;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
@@ -58,7 +59,8 @@ impl Sample {
             progress.set(u64::from(done), u64::from(steps));
             ControlFlow::Continue(())
         };
-        let mut latents = generator.sample(noise, shape, self.steps, self.solver.into(), &conditions, &mut step)?;
+        let path = Path { from: 1.0, steps: self.steps, conditions: &conditions, correction: None };
+        let mut latents = generator.sample(noise, shape, self.solver.into(), path, &mut step)?;
         if self.unnormalise {
             generator.unnormalise(&mut latents, shape[2]);
         }

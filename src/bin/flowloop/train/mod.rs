@@ -10,9 +10,9 @@ use flowloop::device::Adapter;
 use flowloop::flow::layers::Padding;
 use flowloop::flow::objective::TimeSampling;
 use flowloop::flow::unet::{UNetConfig, weights_of};
-use flowloop::model::{Header, Model, Precision};
+use flowloop::model::{Header, Model, Precision, VERSION};
 use flowloop::training::latents::LatentSet;
-use flowloop::training::{Trainer, TrainingConfig, checkpoint, constant_loss};
+use flowloop::training::{Trainer, TrainingConfig, checkpoint, constant_loss, straighten};
 
 mod loops;
 
@@ -80,8 +80,6 @@ pub struct Train {
 const VALIDATED: usize = 128;
 /// Checkpoints without a better validation loss before it is said that the model memorises.
 const PATIENCE: u64 = 4;
-/// How much more often than in the middle times at the ends are drawn for them.
-const STEEPNESS: f64 = 4.0;
 /// Steps between two readings of the loss: reading it makes a GPU wait.
 const READ_EVERY: u64 = 10;
 
@@ -114,7 +112,7 @@ impl Train {
         };
         net.validate().map_err(anyhow::Error::msg)?;
         let times = match self.straighten {
-            Some(_) => TimeSampling::UShaped { steepness: STEEPNESS },
+            Some(_) => straighten::TIMES,
             None => TimeSampling::default(),
         };
         let (batch, seed) = (self.batch, self.seed);
@@ -274,7 +272,7 @@ impl Train {
         let net = trainer.averaged();
         let labels = if net.config().labels > 0 { set.labels.clone() } else { Vec::new() };
         let header = Header {
-            version: 1,
+            version: VERSION,
             name: self.output.file_stem().map_or(String::new(), |s| s.to_string_lossy().into_owned()),
             credits: self.credits.clone(),
             net: net.config().clone(),
