@@ -18,6 +18,7 @@ pub mod evaluate;
 #[cfg(feature = "companion")]
 pub mod factory;
 pub mod flow;
+pub mod kernel;
 pub mod measure;
 pub mod model;
 #[cfg(feature = "plugin")]

@@ -14,9 +14,11 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("settings.rs", &["disk"]),
     ("wav.rs", &["clip", "disk"]),
     ("measure.rs", &["clip", "codec", "random"]),
-    ("flow", &["random"]),
+    // Random numbers in its tests.
+    ("kernel", &["random"]),
+    ("flow", &["kernel", "random"]),
     ("codec", &["clip", "random", "resample"]),
-    ("model", &["flow", "codec", "clip", "device", "disk"]),
+    ("model", &["flow", "kernel", "codec", "clip", "device", "disk"]),
     ("dataset", &["clip", "wav", "measure", "resample"]),
     ("training", &["model", "dataset", "flow", "codec", "clip", "disk", "random"]),
     // Measures only in its tests: that hits are on the grid is found out as users find it out.
@@ -30,7 +32,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "bin",
         &[
             "training", "evaluate", "model", "dataset", "flow", "codec", "measure", "clip", "wav", "device", "disk",
-            "factory", "random", "settings",
+            "factory", "random", "settings", "kernel",
         ],
     ),
 ];
@@ -43,6 +45,7 @@ const WITHOUT_BURN: &[&str] = &[
     "random.rs",
     "resample.rs",
     "settings.rs",
+    "kernel",
     "playback",
     "plugin",
     "editor",

@@ -206,36 +206,56 @@ impl UNet {
         let device = t.device();
         let time = t.clone().unsqueeze_dim::<2>(1);
         let mut features = vec![time.clone()];
-        for octave in 0..TIME_OCTAVES {
-            let angle = time.clone() * (std::f32::consts::PI * (1 << octave) as f32 / 2.0);
+        for frequency in time_frequencies() {
+            let angle = time.clone() * frequency;
             features.extend([angle.clone().cos(), angle.sin()]);
         }
-        let width = 1 + self.config.labels;
-        let mut known = vec![0f32; batch * width];
-        for (row, condition) in known.chunks_exact_mut(width).zip(conditions) {
-            row[0] = (condition.bpm / 120.0).log2() as f32;
-            if let Some(slot) = condition.label.and_then(|label| row.get_mut(1 + label)) {
-                *slot = LABEL;
-            }
-        }
+        let (known, width) = (known_features(&self.config, batch, conditions), 1 + self.config.labels);
         features.push(Tensor::from_data(TensorData::new(known, [batch, width]), &device));
         let hidden = silu(mlp.inner.forward(Tensor::cat(features, 1)));
         Some(silu(mlp.outer.forward(hidden)))
     }
 
     fn with_phases(&self, x: Tensor<3>) -> Tensor<3> {
-        let Some(beat) = self.config.frames_per_beat else { return x };
         let [batch, frames, _] = x.dims();
-        let mut phases = Vec::with_capacity(frames * PHASES);
-        for frame in 0..frames {
-            for period in [beat, beat * BEATS_PER_BAR, frames] {
-                let angle = std::f32::consts::TAU * (frame % period) as f32 / period as f32;
-                phases.extend([angle.cos(), angle.sin()]);
-            }
+        let phases = phases(&self.config, frames);
+        if phases.is_empty() {
+            return x;
         }
         let phases = Tensor::<3>::from_data(TensorData::new(phases, [1, frames, PHASES]), &x.device());
         Tensor::cat(vec![x, phases.repeat_dim(0, batch)], 2)
     }
+}
+
+/// Cosine and sine of each frame's phases, `[frame, PHASES]`; empty when the net is not told them.
+pub(super) fn phases(config: &UNetConfig, frames: usize) -> Vec<f32> {
+    let Some(beat) = config.frames_per_beat else { return Vec::new() };
+    let mut phases = Vec::with_capacity(frames * PHASES);
+    for frame in 0..frames {
+        for period in [beat, beat * BEATS_PER_BAR, frames] {
+            let angle = std::f32::consts::TAU * (frame % period) as f32 / period as f32;
+            phases.extend([angle.cos(), angle.sin()]);
+        }
+    }
+    phases
+}
+
+/// Frequencies whose cosine and sine the condition has of the time.
+pub(super) fn time_frequencies() -> impl Iterator<Item = f32> {
+    (0..TIME_OCTAVES).map(|octave| std::f32::consts::PI * (1 << octave) as f32 / 2.0)
+}
+
+/// What the condition has beside the time: tempo and label, `[batch, 1 + labels]`.
+pub(super) fn known_features(config: &UNetConfig, batch: usize, conditions: &[Condition]) -> Vec<f32> {
+    let width = 1 + config.labels;
+    let mut known = vec![0f32; batch * width];
+    for (row, condition) in known.chunks_exact_mut(width).zip(conditions) {
+        row[0] = (condition.bpm / 120.0).log2() as f32;
+        if let Some(slot) = condition.label.and_then(|label| row.get_mut(1 + label)) {
+            *slot = LABEL;
+        }
+    }
+    known
 }
 
 impl Velocity for UNet {

@@ -10,10 +10,12 @@ use super::job::PLAIN;
 use super::{Header, Job, Model, ModelError};
 use crate::clip::Clip;
 use crate::codec::{CodecError, Latents};
-use crate::flow::Condition;
 use crate::flow::guidance::Guided;
+use crate::flow::packed::PackedUNet;
 use crate::flow::solver::{Path, SolveError, Solver};
 use crate::flow::unet::UNet;
+use crate::flow::{Condition, Velocity};
+use crate::kernel::{Cpu, Storage};
 
 /// Slowest and fastest tempo that is generated, in beats per minute.
 pub const TEMPO: std::ops::RangeInclusive<f64> = 20.0..=400.0;
@@ -53,10 +55,25 @@ pub enum GenerateError {
 /// Latents of recent loops that are kept to be varied; each is about 2 KB a beat.
 const BASES: usize = 16;
 
+/// The net of a generator: one [`Velocity`], two ways to compute it.
+enum Net {
+    Burn(UNet),
+    Packed(PackedUNet),
+}
+
+impl Velocity for Net {
+    fn velocity(&self, x: Tensor<3>, t: Tensor<1>, conditions: &[Condition]) -> Tensor<3> {
+        match self {
+            Net::Burn(net) => net.velocity(x, t, conditions),
+            Net::Packed(net) => net.velocity(x, t, conditions),
+        }
+    }
+}
+
 /// A net ready to generate.
 pub struct Generator {
     model: Model,
-    net: UNet,
+    net: Net,
     device: Device,
     /// Standardised latents of recent loops, the newest first.
     bases: Vec<(Job, Vec<f32>)>,
@@ -67,10 +84,24 @@ pub struct Generator {
 pub type Progress<'a> = dyn FnMut(u32, u32) -> ControlFlow<()> + 'a;
 
 impl Generator {
-    /// Puts a model's net on a device.
+    /// Puts a model's net on a device: with Burn on a GPU, packed on the CPU.
     pub fn new(model: Model, device: Device) -> Result<Self, GenerateError> {
+        match device == Device::flex() {
+            true => Self::packed(model, Storage::Exact, Cpu::shared()),
+            false => Self::burn(model, device),
+        }
+    }
+
+    /// The net with Burn, whatever the device.
+    pub fn burn(model: Model, device: Device) -> Result<Self, GenerateError> {
         let net = guarded(|| model.net(&device))?.map_err(GenerateError::Device)?;
-        Ok(Self { model, net, device, bases: Vec::new() })
+        Ok(Self { model, net: Net::Burn(net), device, bases: Vec::new() })
+    }
+
+    /// The net packed for certain instructions of the CPU and a certain team of threads.
+    pub fn packed(model: Model, storage: Storage, cpu: Cpu) -> Result<Self, GenerateError> {
+        let net = PackedUNet::new(&model.header.net, &model.weights, storage, cpu);
+        Ok(Self { model, net: Net::Packed(net), device: Device::flex(), bases: Vec::new() })
     }
 
     /// The model behind it.

@@ -1,0 +1,303 @@
+//! Sums of products with AVX-512 and AVX2, and the element-wise operations compiled for each.
+//!
+//! All of `unsafe` here is one of two kinds: instructions that [`Isa`] has found on this machine, and
+//! unchecked reads within bounds that [`tile`] has checked.
+
+use super::elementwise::{self, Activation};
+use super::matrix::Panel;
+use super::{PANEL, TILE, Tile, portable};
+
+/// A set of instructions that this machine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Isa(Kind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Isa {
+    /// What is here, the fastest first; plain Rust is always last.
+    pub fn all() -> Vec<Self> {
+        let mut all = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::is_x86_feature_detected as has;
+            let avx2 = has!("avx2") && has!("fma") && has!("f16c");
+            if avx2 && has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") {
+                all.push(Self(Kind::Avx512));
+            }
+            if avx2 {
+                all.push(Self(Kind::Avx2));
+            }
+        }
+        all.push(Self(Kind::Portable));
+        all
+    }
+
+    /// The fastest.
+    pub fn best() -> Self {
+        Self::all()[0]
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Kind::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => "AVX2",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => "AVX-512",
+        }
+    }
+
+    /// Rows that [`tile`] works on at once.
+    pub(super) fn rows(self) -> usize {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => avx2::ROWS,
+            _ => TILE,
+        }
+    }
+}
+
+/// `out[n] = sum over i < k of x[at[n] + i] * panel[i]`, for at most [`Isa::rows`] rows; rows of `out` that
+/// were not asked for hold anything.
+pub(super) fn tile(isa: Isa, x: &[f32], at: &[usize], k: usize, panel: Panel<'_>, out: &mut Tile) {
+    let end = |length: usize, stride: usize| k == 0 || (k - 1) * stride + PANEL <= length;
+    let inside = match panel {
+        Panel::Single(w, stride) => end(w.len(), stride),
+        Panel::Half(w) => end(w.len(), PANEL),
+    };
+    assert!(inside && at.len() <= isa.rows() && at.iter().all(|at| at + k <= x.len()), "a tile within its memory");
+    match isa.0 {
+        Kind::Portable => portable::tile(x, at, k, panel, out),
+        // SAFETY: an `Isa` is made only of what was found on this machine; the bounds were checked above.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2 => unsafe { avx2::tile(x, at, k, panel, out) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512 => unsafe { avx512::tile(x, at, k, panel, out) },
+    }
+}
+
+/// Bytes ahead of what is read that are asked for: weights come from memory, in one long stream.
+#[cfg(target_arch = "x86_64")]
+const AHEAD: usize = 4096;
+
+/// Calls `$rows::<HALF, N>` for the kind of the panel and the number of rows.
+#[cfg(target_arch = "x86_64")]
+macro_rules! for_count {
+    ($rows:ident, $x:ident, $at:ident, $k:ident, $panel:ident, $out:ident, $($n:literal)*) => {
+        match ($panel, $at.len()) {
+            $(
+                (Panel::Single(w, stride), $n) => {
+                    $rows::<false, $n>(array($x, $at), $k, w.as_ptr().cast(), stride, $out)
+                }
+                (Panel::Half(w), $n) => $rows::<true, $n>(array($x, $at), $k, w.as_ptr().cast(), PANEL, $out),
+            )*
+            _ => {}
+        }
+    };
+}
+
+/// Where rows begin. `at` must have `N` places within `x`.
+#[cfg(target_arch = "x86_64")]
+fn array<const N: usize>(x: &[f32], at: &[usize]) -> [*const f32; N] {
+    std::array::from_fn(|n| x[at[n]..].as_ptr())
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use std::arch::x86_64::*;
+
+    use super::*;
+
+    /// # Safety
+    /// The machine has the instructions; `at`, `k` and `panel` stay within their memory.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+    pub unsafe fn tile(x: &[f32], at: &[usize], k: usize, panel: Panel<'_>, out: &mut Tile) {
+        // SAFETY: the caller's.
+        unsafe { for_count!(rows, x, at, k, panel, out, 1 2 3 4 5 6 7 8 9 10 11 12) }
+    }
+
+    /// 16 weights from element `at` on, which must be there.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+    unsafe fn load<const HALF: bool>(w: *const u8, at: usize) -> __m512 {
+        // SAFETY: the caller's.
+        unsafe {
+            match HALF {
+                true => _mm512_cvtph_ps(_mm256_loadu_si256(w.cast::<u16>().add(at).cast())),
+                false => _mm512_loadu_ps(w.cast::<f32>().add(at)),
+            }
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+    unsafe fn rows<const HALF: bool, const N: usize>(
+        x: [*const f32; N],
+        k: usize,
+        w: *const u8,
+        stride: usize,
+        out: &mut Tile,
+    ) {
+        // SAFETY: reads `k` values of each row and `k` inputs of the panel, which the caller has checked;
+        // what is asked for ahead of time need not be there.
+        unsafe {
+            let mut sums = [[_mm512_setzero_ps(); 2]; N];
+            let size = if HALF { 2 } else { 4 };
+            for i in 0..k {
+                if N <= 4 {
+                    let ahead = w.wrapping_add(i * stride * size + AHEAD).cast();
+                    _mm_prefetch::<_MM_HINT_T0>(ahead);
+                    if !HALF {
+                        _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(64));
+                    }
+                }
+                let weights = [load::<HALF>(w, i * stride), load::<HALF>(w, i * stride + 16)];
+                for n in 0..N {
+                    let value = _mm512_set1_ps(*x[n].add(i));
+                    for h in 0..2 {
+                        sums[n][h] = _mm512_fmadd_ps(weights[h], value, sums[n][h]);
+                    }
+                }
+            }
+            for n in 0..N {
+                for h in 0..2 {
+                    _mm512_storeu_ps(out[n].as_mut_ptr().add(16 * h), sums[n][h]);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use std::arch::x86_64::*;
+
+    use super::*;
+
+    /// With half a panel, their sums, the weights and a value fill the 16 registers.
+    pub const ROWS: usize = 6;
+
+    /// # Safety
+    /// The machine has the instructions; `at`, `k` and `panel` stay within their memory.
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub unsafe fn tile(x: &[f32], at: &[usize], k: usize, panel: Panel<'_>, out: &mut Tile) {
+        // SAFETY: the caller's.
+        unsafe { for_count!(rows, x, at, k, panel, out, 1 2 3 4 5 6) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn rows<const HALF: bool, const N: usize>(
+        x: [*const f32; N],
+        k: usize,
+        w: *const u8,
+        stride: usize,
+        out: &mut Tile,
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            match N <= 2 {
+                true => part::<HALF, N, 4>(&x, k, w, stride, 0, out),
+                false => {
+                    part::<HALF, N, 2>(&x, k, w, stride, 0, out);
+                    part::<HALF, N, 2>(&x, k, w, stride, 16, out);
+                }
+            }
+        }
+    }
+
+    /// 8 weights from element `at` on, which must be there.
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn load<const HALF: bool>(w: *const u8, at: usize) -> __m256 {
+        // SAFETY: the caller's.
+        unsafe {
+            match HALF {
+                true => _mm256_cvtph_ps(_mm_loadu_si128(w.cast::<u16>().add(at).cast())),
+                false => _mm256_loadu_ps(w.cast::<f32>().add(at)),
+            }
+        }
+    }
+
+    /// `8 V` outputs from `first` on.
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn part<const HALF: bool, const N: usize, const V: usize>(
+        x: &[*const f32; N],
+        k: usize,
+        w: *const u8,
+        stride: usize,
+        first: usize,
+        out: &mut Tile,
+    ) {
+        // SAFETY: as with AVX-512.
+        unsafe {
+            let mut sums = [[_mm256_setzero_ps(); V]; N];
+            let size = if HALF { 2 } else { 4 };
+            for i in 0..k {
+                if N <= 2 {
+                    let ahead = w.wrapping_add(i * stride * size + AHEAD).cast();
+                    _mm_prefetch::<_MM_HINT_T0>(ahead);
+                    if !HALF {
+                        _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(64));
+                    }
+                }
+                let weights: [__m256; V] = std::array::from_fn(|v| load::<HALF>(w, i * stride + first + 8 * v));
+                for n in 0..N {
+                    let value = _mm256_set1_ps(*x[n].add(i));
+                    for v in 0..V {
+                        sums[n][v] = _mm256_fmadd_ps(weights[v], value, sums[n][v]);
+                    }
+                }
+            }
+            for n in 0..N {
+                for v in 0..V {
+                    _mm256_storeu_ps(out[n].as_mut_ptr().add(first + 8 * v), sums[n][v]);
+                }
+            }
+        }
+    }
+}
+
+/// A function of [`elementwise`], compiled for each set of instructions.
+macro_rules! compiled_for_each {
+    ($($name:ident($($arg:ident: $type:ty),*);)*) => { $(
+        #[doc = concat!("[`elementwise::", stringify!($name), "`].")]
+        pub(super) fn $name(isa: Isa, $($arg: $type),*) {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma,f16c")]
+            fn avx2($($arg: $type),*) {
+                elementwise::$name($($arg),*);
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+            fn avx512($($arg: $type),*) {
+                elementwise::$name($($arg),*);
+            }
+            match isa.0 {
+                Kind::Portable => elementwise::$name($($arg),*),
+                // SAFETY: an `Isa` is made only of what was found on this machine.
+                #[cfg(target_arch = "x86_64")]
+                Kind::Avx2 => unsafe { avx2($($arg),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                Kind::Avx512 => unsafe { avx512($($arg),*) },
+            }
+        }
+    )* };
+}
+
+compiled_for_each! {
+    finish(tile: &mut Tile, bias: &[f32; PANEL], activation: Activation);
+    normalise(x: &[f32], gamma: &[f32], beta: &[f32], film: &[f32], out: &mut [f32]);
+    softmax(row: &mut [f32], factor: f32);
+}
