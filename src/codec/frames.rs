@@ -50,28 +50,40 @@ impl Framing {
 
     /// Spectra of `signal`, scaled so that a sine of amplitude 1 peaks at 1.
     pub fn analyse(&self, signal: &[f32], centres: &[usize], spectra: &mut Spectra) {
-        let (size, bins, len) = (self.window.len(), self.bins(), signal.len());
+        let (size, bins) = (self.window.len(), self.bins());
         spectra.resize(centres.len() * bins, Complex32::default());
         let mut buffer = self.forward.make_input_vec();
         let mut scratch = self.forward.make_scratch_vec();
         let scale = 4.0 / size as f32;
         for (centre, out) in centres.iter().zip(spectra.chunks_exact_mut(bins)) {
-            let mut at = (centre + size * len - size / 2) % len;
-            for (i, w) in self.window.iter().enumerate() {
-                // The frame's centre comes first, so that phases are relative to it.
-                buffer[(i + size / 2) % size] = signal[at] * w * scale;
-                at = if at + 1 == len { 0 } else { at + 1 };
-            }
+            self.pieces(*centre, signal.len(), |at, place, window| {
+                let values = signal[at..at + window.len()].iter().zip(window);
+                buffer[place..place + window.len()].iter_mut().zip(values).for_each(|(b, (s, w))| *b = s * w * scale);
+            });
             self.forward.process_with_scratch(&mut buffer, out, &mut scratch).expect("sizes agree");
         }
     }
 
-    /// The signal of `len` samples whose spectra come closest (least squares; Griffin and Lim,
-    /// 1984): windowed overlap-add divided by the summed squared windows.
-    pub fn synthesise(&self, spectra: &mut [Complex32], centres: &[usize], len: usize, signal: &mut Vec<f32>) {
-        let (size, bins) = (self.window.len(), self.bins());
+    /// Calls `piece` with the parts of a frame that lie in one piece: where in a signal of `len` samples,
+    /// where in a transform, and the window there. The frame's centre comes first in a transform, so that
+    /// phases are relative to it.
+    fn pieces(&self, centre: usize, len: usize, mut piece: impl FnMut(usize, usize, &[f32])) {
+        let size = self.window.len();
+        let (mut done, mut at) = (0, (centre + size * len - size / 2) % len);
+        while done < size {
+            let place = (done + size / 2) % size;
+            let count = (len - at).min(size - done).min(size - place);
+            piece(at, place, &self.window[done..done + count]);
+            (done, at) = (done + count, (at + count) % len);
+        }
+    }
+
+    /// The signal whose spectra come closest (least squares; Griffin and Lim, 1984): windowed overlap-add
+    /// divided by the summed squared windows, [`Self::coverage`]; of as many samples as that.
+    pub fn synthesise(&self, spectra: &mut [Complex32], centres: &[usize], coverage: &[f32], signal: &mut Vec<f32>) {
+        let bins = self.bins();
         signal.clear();
-        signal.resize(len, 0.0);
+        signal.resize(coverage.len(), 0.0);
         let mut buffer = self.inverse.make_output_vec();
         let mut scratch = self.inverse.make_scratch_vec();
         let scale = 0.25;
@@ -79,28 +91,23 @@ impl Framing {
             frame[0].im = 0.0;
             frame[bins - 1].im = 0.0;
             self.inverse.process_with_scratch(frame, &mut buffer, &mut scratch).expect("sizes agree");
-            let mut at = (centre + size * len - size / 2) % len;
-            for (i, w) in self.window.iter().enumerate() {
-                signal[at] += buffer[(i + size / 2) % size] * w * scale;
-                at = if at + 1 == len { 0 } else { at + 1 };
-            }
+            self.pieces(*centre, coverage.len(), |at, place, window| {
+                let values = buffer[place..place + window.len()].iter().zip(window);
+                signal[at..at + window.len()].iter_mut().zip(values).for_each(|(s, (b, w))| *s += b * w * scale);
+            });
         }
-        for (s, weight) in signal.iter_mut().zip(self.coverage(centres, len)) {
-            *s /= weight.max(1e-3);
-        }
+        signal.iter_mut().zip(coverage).for_each(|(s, weight)| *s /= weight);
     }
 
-    /// Sum of the squared windows over each sample.
-    fn coverage(&self, centres: &[usize], len: usize) -> Vec<f32> {
-        let size = self.window.len();
+    /// Sum of the squared windows over each of `len` samples, no less than a thousandth.
+    pub fn coverage(&self, centres: &[usize], len: usize) -> Vec<f32> {
         let mut sum = vec![0.0; len];
         for centre in centres {
-            let mut at = (centre + size * len - size / 2) % len;
-            for w in &self.window {
-                sum[at] += w * w;
-                at = if at + 1 == len { 0 } else { at + 1 };
-            }
+            self.pieces(*centre, len, |at, _, window| {
+                sum[at..at + window.len()].iter_mut().zip(window).for_each(|(s, w)| *s += w * w);
+            });
         }
+        sum.iter_mut().for_each(|s: &mut f32| *s = s.max(1e-3));
         sum
     }
 }
@@ -116,7 +123,8 @@ mod tests {
         let centres = centres(signal.len(), 77);
         let (mut spectra, mut back) = (Vec::new(), Vec::new());
         framing.analyse(&signal, &centres, &mut spectra);
-        framing.synthesise(&mut spectra, &centres, signal.len(), &mut back);
+        let coverage = framing.coverage(&centres, signal.len());
+        framing.synthesise(&mut spectra, &centres, &coverage, &mut back);
         let error = signal.iter().zip(&back).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(error < 1e-4, "largest error {error}");
     }
@@ -128,5 +136,44 @@ mod tests {
         let mut spectra = Vec::new();
         framing.analyse(&signal, &[500], &mut spectra);
         assert!((spectra[64].norm() - 1.0).abs() < 1e-3);
+    }
+
+    /// The plainest reading of a frame, sample by sample; to the bit.
+    #[test]
+    fn frames_are_read_and_added_round_the_end() {
+        let (framing, size) = (Framing::new(64), 64);
+        // Also loops shorter than a window.
+        for len in [20, 64, 100, 1000] {
+            let signal: Vec<f32> = (0..len).map(|i| ((i * i) as f32 * 0.01).sin()).collect();
+            let centres = centres(len, 7);
+            let place = |centre: usize, i: usize| (centre + i + size * len - size / 2) % len;
+            let mut plain = Vec::new();
+            for centre in &centres {
+                let mut buffer = vec![0.0; size];
+                for (i, w) in framing.window.iter().enumerate() {
+                    buffer[(i + size / 2) % size] = signal[place(*centre, i)] * w * (4.0 / size as f32);
+                }
+                let mut spectrum = framing.forward.make_output_vec();
+                framing.forward.process(&mut buffer, &mut spectrum).unwrap();
+                plain.extend(spectrum);
+            }
+            let mut spectra = Vec::new();
+            framing.analyse(&signal, &centres, &mut spectra);
+            assert_eq!(spectra, plain, "{len} samples");
+
+            let (mut sum, mut squares) = (vec![0f32; len], vec![0f32; len]);
+            for (centre, spectrum) in centres.iter().zip(plain.chunks_exact_mut(framing.bins())) {
+                let mut buffer = framing.inverse.make_output_vec();
+                framing.inverse.process(spectrum, &mut buffer).unwrap();
+                for (i, w) in framing.window.iter().enumerate() {
+                    sum[place(*centre, i)] += buffer[(i + size / 2) % size] * w * 0.25;
+                    squares[place(*centre, i)] += w * w;
+                }
+            }
+            sum.iter_mut().zip(squares).for_each(|(s, w)| *s /= w.max(1e-3));
+            let mut back = Vec::new();
+            framing.synthesise(&mut spectra, &centres, &framing.coverage(&centres, len), &mut back);
+            assert_eq!(back, sum, "{len} samples");
+        }
     }
 }
