@@ -78,38 +78,48 @@ impl Framing {
         }
     }
 
-    /// The signal whose spectra come closest (least squares; Griffin and Lim, 1984): windowed overlap-add
-    /// divided by the summed squared windows, [`Self::coverage`]; of as many samples as that.
-    pub fn synthesise(&self, spectra: &mut [Complex32], centres: &[usize], coverage: &[f32], signal: &mut Vec<f32>) {
+    /// The signal whose spectra come closest (least squares; Griffin and Lim, 1984), frames counting as
+    /// `overlap` says: windowed overlap-add divided by the summed squared windows.
+    pub fn synthesise(&self, spectra: &mut [Complex32], overlap: &Overlap<'_>, signal: &mut Vec<f32>) {
         let bins = self.bins();
         signal.clear();
-        signal.resize(coverage.len(), 0.0);
+        signal.resize(overlap.coverage.len(), 0.0);
         let mut buffer = self.inverse.make_output_vec();
         let mut scratch = self.inverse.make_scratch_vec();
-        let scale = 0.25;
-        for (centre, frame) in centres.iter().zip(spectra.chunks_exact_mut(bins)) {
+        let frames = overlap.centres.iter().zip(&overlap.weights);
+        for ((centre, weight), frame) in frames.zip(spectra.chunks_exact_mut(bins)) {
             frame[0].im = 0.0;
             frame[bins - 1].im = 0.0;
             self.inverse.process_with_scratch(frame, &mut buffer, &mut scratch).expect("sizes agree");
-            self.pieces(*centre, coverage.len(), |at, place, window| {
+            let scale = 0.25 * weight;
+            self.pieces(*centre, signal.len(), |at, place, window| {
                 let values = buffer[place..place + window.len()].iter().zip(window);
                 signal[at..at + window.len()].iter_mut().zip(values).for_each(|(s, (b, w))| *s += b * w * scale);
             });
         }
-        signal.iter_mut().zip(coverage).for_each(|(s, weight)| *s /= weight);
+        signal.iter_mut().zip(&overlap.coverage).for_each(|(s, sum)| *s /= sum);
     }
 
-    /// Sum of the squared windows over each of `len` samples, no less than a thousandth.
-    pub fn coverage(&self, centres: &[usize], len: usize) -> Vec<f32> {
-        let mut sum = vec![0.0; len];
-        for centre in centres {
+    /// Frames at `centres` of a signal of `len` samples, each with its weight, of which the least is about 1.
+    pub fn overlap<'a>(&self, centres: &'a [usize], weights: Vec<f32>, len: usize) -> Overlap<'a> {
+        let mut coverage = vec![0.0; len];
+        for (centre, weight) in centres.iter().zip(&weights) {
             self.pieces(*centre, len, |at, _, window| {
-                sum[at..at + window.len()].iter_mut().zip(window).for_each(|(s, w)| *s += w * w);
+                coverage[at..at + window.len()].iter_mut().zip(window).for_each(|(s, w)| *s += w * w * weight);
             });
         }
-        sum.iter_mut().for_each(|s: &mut f32| *s = s.max(1e-3));
-        sum
+        coverage.iter_mut().for_each(|s: &mut f32| *s = s.max(1e-3));
+        Overlap { centres, weights, coverage }
     }
+}
+
+/// Where frames lie, and how much each counts where they overlap.
+pub struct Overlap<'a> {
+    centres: &'a [usize],
+    /// `[frame]`
+    weights: Vec<f32>,
+    /// `[sample]`: sum of the weighted squared windows, no less than a thousandth.
+    coverage: Vec<f32>,
 }
 
 #[cfg(test)]
@@ -123,10 +133,12 @@ mod tests {
         let centres = centres(signal.len(), 77);
         let (mut spectra, mut back) = (Vec::new(), Vec::new());
         framing.analyse(&signal, &centres, &mut spectra);
-        let coverage = framing.coverage(&centres, signal.len());
-        framing.synthesise(&mut spectra, &centres, &coverage, &mut back);
-        let error = signal.iter().zip(&back).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(error < 1e-4, "largest error {error}");
+        for weights in [vec![1.0; 77], (0..77).map(|i| 1.0 + (i % 5) as f32 * 100.0).collect()] {
+            let overlap = framing.overlap(&centres, weights, signal.len());
+            framing.synthesise(&mut spectra.clone(), &overlap, &mut back);
+            let error = signal.iter().zip(&back).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(error < 1e-4, "largest error {error}");
+        }
     }
 
     #[test]
@@ -172,7 +184,7 @@ mod tests {
             }
             sum.iter_mut().zip(squares).for_each(|(s, w)| *s /= w.max(1e-3));
             let mut back = Vec::new();
-            framing.synthesise(&mut spectra, &centres, &framing.coverage(&centres, len), &mut back);
+            framing.synthesise(&mut spectra, &framing.overlap(&centres, vec![1.0; 7], len), &mut back);
             assert_eq!(back, sum, "{len} samples");
         }
     }
