@@ -11,98 +11,27 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::Generator;
 use super::generator::{GenerateError, Progress};
+use super::spread::{self, Spread, WRONG};
 use crate::codec::LATENTS_PER_BEAT;
 use crate::flow::solver::{Correction, Path, Solver};
 use crate::flow::unet::Weight;
 use crate::flow::{Condition, noise};
-
-/// How the standardised latents of the training loops spread, per channel.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Spread {
-    /// Means; 0 unless another model's standardisation was taken over.
-    pub mean: Vec<f32>,
-    /// Deviations within loops, from each loop's own mean.
-    pub within: Vec<f32>,
-    /// Deviations of the loops' means.
-    pub between: Vec<f32>,
-}
-
-impl Spread {
-    /// Of loops `[channel, frame]`, each with its number of frames.
-    pub fn of<'a>(loops: impl Iterator<Item = (&'a [f32], usize)>, channels: usize) -> Self {
-        let mut sums = vec![[0f64; 4]; channels];
-        for (values, frames) in loops {
-            for (row, [all, mean, own, squares]) in values.chunks_exact(frames).zip(&mut sums) {
-                let centre = row.iter().map(|v| f64::from(*v)).sum::<f64>() / frames as f64;
-                *all += 1.0;
-                *mean += centre;
-                *own += centre * centre;
-                *squares += row.iter().map(|v| (f64::from(*v) - centre).powi(2)).sum::<f64>() / frames as f64;
-            }
-        }
-        let of = |f: fn(&[f64; 4]) -> f64| sums.iter().map(|sums| f(sums) as f32).collect();
-        Self {
-            mean: of(|[all, mean, _, _]| mean / all.max(1.0)),
-            within: of(|[all, _, _, squares]| (squares / all.max(1.0)).sqrt().max(1e-3)),
-            between: of(|[all, mean, own, _]| {
-                (own / all.max(1.0) - (mean / all.max(1.0)).powi(2)).max(0.0).sqrt().max(1e-3)
-            }),
-        }
-    }
-
-    /// What it is at a time t for loops of so many frames: mean, within, between.
-    fn at(&self, t: f32, frames: usize) -> [Vec<f32>; 3] {
-        let (data, share) = (1.0 - t, 1.0 / frames as f32);
-        let with = |own: &[f32], noise: f32| -> Vec<f32> {
-            own.iter().map(|v| ((data * v).powi(2) + t * t * noise).sqrt()).collect()
-        };
-        let mean = self.mean.iter().map(|m| data * m).collect();
-        [mean, with(&self.within, 1.0 - share), with(&self.between, share)]
-    }
-
-    fn rows(&self) -> [&Vec<f32>; 3] {
-        [&self.mean, &self.within, &self.between]
-    }
-
-    /// Name, shape and values in the model file.
-    pub(super) fn tensor(&self) -> (String, Vec<usize>, Vec<f32>) {
-        (SPREAD.into(), vec![3, self.mean.len()], self.rows().into_iter().flatten().copied().collect())
-    }
-
-    /// That of a model file, where it has one. Says in a sentence what is wrong.
-    pub(super) fn from_tensor(
-        channels: usize,
-        lookup: &dyn Fn(&str) -> Option<Weight>,
-    ) -> Result<Option<Self>, String> {
-        let Some(Weight { shape, values }) = lookup(SPREAD) else { return Ok(None) };
-        if shape != [3, channels] {
-            return Err(format!("tensor {SPREAD} has the wrong shape"));
-        }
-        let [mean, within, between] = [0, 1, 2].map(|i| values[i * channels..(i + 1) * channels].to_vec());
-        match within.iter().chain(&between).all(|d| *d > 0.0) {
-            true => Ok(Some(Self { mean, within, between })),
-            false => Err(WRONG.into()),
-        }
-    }
-}
 
 /// What each of a run's Euler steps does to the statistics of `x_t`, when those before were put right.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Drift {
     /// Steps of the run, from t = 1 to t = 0.
     pub steps: u32,
-    /// `[step, channel]`: means after each step, beyond those of training.
+    /// `[step, component]`: means after each step, beyond those of training.
     pub mean: Vec<f32>,
-    /// `[step, channel]`: deviations within loops by those of training.
+    /// `[step, component]`: deviations within loops by those of training.
     pub within: Vec<f32>,
-    /// `[step, channel]`: deviations of the loops' means by those of training.
+    /// `[step, component]`: deviations of the loops' means by those of training.
     pub between: Vec<f32>,
 }
 
 /// Ratios of deviations that are kept, and taken from a file.
 const SOUND: std::ops::RangeInclusive<f32> = 1e-3..=1e3;
-const SPREAD: &str = "latents.spread";
-const WRONG: &str = "the statistics of its latents are out of range";
 /// Runs that are measured; between them the drift is interpolated.
 const STEPS: [u32; 6] = [1, 2, 4, 8, 16, 32];
 /// Loops that are measured, and their length in beats.
@@ -164,7 +93,7 @@ fn credible(ratio: f32) -> f32 {
     ratio.clamp(*RANGE.start(), *RANGE.end())
 }
 
-/// `[1, channel, 1]`
+/// `[1, component, 1]`
 fn row(values: Vec<f32>, like: &Tensor<3>) -> Tensor<3> {
     let channels = values.len();
     Tensor::from_data(TensorData::new(values, [1, channels, 1]), &like.device())
@@ -219,7 +148,8 @@ impl Correction for Steady<'_> {
         match (self.wanted, self.factors(from, to, channels)) {
             (Some(wanted), Some([beyond, within, between])) => {
                 let [centre, _, _] = wanted.at(to, frames);
-                put_right(x, centre, beyond, within, between)
+                let right = put_right(wanted.components(x), centre, beyond, within, between);
+                wanted.channels(right)
             }
             _ => x,
         }
@@ -235,18 +165,20 @@ struct Measuring<'a> {
 impl Correction for Measuring<'_> {
     fn correct(&self, x: Tensor<3>, _: f32, to: f32) -> Tensor<3> {
         let [_, channels, frames] = x.dims();
+        let x = self.wanted.components(x);
         let values = x.clone().into_data().try_into_vec::<f32>().expect("latents are 32-bit floats");
-        let is = Spread::of(values.chunks_exact(channels * frames).map(|one| (one, frames)), channels);
+        let is = spread::moments(values.chunks_exact(channels * frames).map(|one| (one, frames)), channels);
         let [centre, within, between] = self.wanted.at(to, frames);
-        let beyond: Vec<f32> = is.mean.iter().zip(&centre).map(|(is, wanted)| is - wanted).collect();
+        let [mean, is_within, is_between] = is;
+        let beyond: Vec<f32> = mean.iter().zip(&centre).map(|(is, wanted)| is - wanted).collect();
         let ratio = |(is, wanted): (&f32, &f32)| (is / wanted).clamp(*SOUND.start(), *SOUND.end());
         let by = |is: &[f32], wanted: &[f32]| -> Vec<f32> { is.iter().zip(wanted).map(ratio).collect() };
-        let (within, between) = (by(&is.within, &within), by(&is.between, &between));
+        let (within, between) = (by(&is_within, &within), by(&is_between, &between));
         let back = |ratios: &[f32]| ratios.iter().map(|r| 1.0 / credible(*r)).collect();
         let right = put_right(x, centre, beyond.clone(), back(&within), back(&between));
         let mut seen = self.seen.borrow_mut();
         seen.iter_mut().zip([beyond, within, between]).for_each(|(all, new)| all.extend(new));
-        right
+        self.wanted.channels(right)
     }
 }
 
@@ -326,18 +258,20 @@ mod tests {
         Tensor::from_data(TensorData::new(values.collect::<Vec<_>>(), [200, 2, 50]), &Device::flex())
     }
 
-    fn spread(x: &Tensor<3>) -> Spread {
-        let values = x.clone().into_data().try_into_vec::<f32>().unwrap();
-        Spread::of(values.chunks_exact(100).map(|one| (one, 50)), 2)
+    /// Mean, within and between of the components.
+    fn moments(x: Tensor<3>) -> [Vec<f32>; 3] {
+        let values = x.into_data().try_into_vec::<f32>().unwrap();
+        spread::moments(values.chunks_exact(100).map(|one| (one, 50)), 2)
     }
 
     #[test]
     fn what_was_measured_is_what_is_put_right() {
-        let wanted = Spread { mean: vec![0.2; 2], within: vec![0.8; 2], between: vec![0.6; 2] };
+        let turned = vec![0.6, 0.8, -0.8, 0.6];
+        let wanted = Spread { basis: Some(turned), mean: vec![0.2; 2], within: vec![0.8, 0.7], between: vec![0.6; 2] };
         let x = loops(0.9, 0.4, 0.5);
         let measuring = Measuring { wanted: &wanted, seen: RefCell::default() };
         let right = measuring.correct(x.clone(), 1.0, 0.0);
-        for (found, wanted) in spread(&right).rows().into_iter().zip(wanted.rows()) {
+        for (found, wanted) in moments(wanted.components(right.clone())).iter().zip(wanted.rows()) {
             assert!(found.iter().zip(wanted).all(|(f, w)| (f - w).abs() < 1e-3), "{found:?} {wanted:?}");
         }
         let [mean, within, between] = measuring.seen.into_inner();
@@ -346,14 +280,6 @@ mod tests {
         let again = Steady { wanted: Some(&wanted), measured: &[drift], steps: 1.0 }.correct(x, 1.0, 0.0);
         let apart = (right - again).abs().max().into_scalar::<f32>();
         assert!(apart < 1e-5, "{apart}");
-    }
-
-    #[test]
-    fn noise_and_data_share_the_spread_by_the_time() {
-        let spread = Spread { mean: vec![1.0], within: vec![0.8], between: vec![0.6] };
-        let [mean, within, between] = spread.at(1.0, 25).map(|v| v[0]);
-        assert!(close(mean, 0.0) && close(within, 0.96f32.sqrt()) && close(between, 0.2));
-        assert!(spread.at(0.0, 25).into_iter().zip([1.0, 0.8, 0.6]).all(|(found, right)| close(found[0], right)));
     }
 
     #[test]
@@ -369,10 +295,5 @@ mod tests {
             assert!(back(bad.clone(), 2).is_err(), "{bad:?}");
         }
         assert!(back(good, 3).is_err());
-        let spread = |within: f32| {
-            let (_, shape, values) = Spread { mean: vec![0.0], within: vec![within], between: vec![0.5] }.tensor();
-            Spread::from_tensor(1, &|_| Some(Weight { shape: shape.clone(), values: values.clone() }))
-        };
-        assert!(spread(0.5).unwrap().is_some() && spread(0.0).is_err());
     }
 }

@@ -2,7 +2,8 @@
 //! safetensors file.
 //!
 //! Layout: metadata `flowloop` holds a JSON [`Header`]; tensors `net.*` (16-bit or 32-bit floats,
-//! named as the net's parameters), `latents.mean` and `latents.std` `[channel]`, `latents.spread`, `drift.*` and `codec.*`.
+//! named as the net's parameters), `latents.mean` and `latents.std` `[channel]`, `latents.spread`,
+//! `latents.basis`, `drift.*` and `codec.*`.
 //! A file is checked whole before anything is built: sizes, shapes, finite numbers. Memory stays
 //! within a small multiple of the file's size. Runs on any thread but the audio thread.
 
@@ -10,6 +11,7 @@ pub mod drift;
 pub mod generator;
 mod import;
 pub mod job;
+pub mod spread;
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
@@ -22,10 +24,11 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use crate::codec::{Codec, CodecConfig};
 use crate::flow::unet::{UNet, UNetConfig, Weight, Weights, with_weights};
 
-pub use drift::{Drift, Spread};
+pub use drift::Drift;
 pub use generator::{GenerateError, Generator, embedded_header, embedded_model};
 pub use import::{convert_state, import_pytorch};
 pub use job::Job;
+pub use spread::Spread;
 
 /// The layout's version; a file of another one is refused.
 pub const VERSION: u32 = 2;
@@ -164,7 +167,7 @@ impl Model {
         let channels = header.net.channels;
         let tensor = |name: &str| others.get(name).cloned();
         let drift = Drift::from_tensors(channels, &tensor).map_err(damaged)?;
-        let spread = Spread::from_tensor(channels, &tensor).map_err(damaged)?;
+        let spread = Spread::from_tensors(channels, &tensor).map_err(damaged)?;
         let mut statistic = |name: &str| match others.remove(name) {
             Some(w) if w.shape == [channels] => Ok(w.values),
             _ => Err(damaged(format!("tensor {name} is missing or has the wrong shape"))),
@@ -216,7 +219,7 @@ impl Model {
         for (name, values) in [("latents.mean", &self.mean), ("latents.std", &self.std)] {
             tensors.push((name.into(), Dtype::F32, vec![values.len()], full(values)));
         }
-        let drift = self.spread.iter().map(Spread::tensor).chain(self.drift.iter().map(Drift::tensor));
+        let drift = self.spread.iter().flat_map(Spread::tensors).chain(self.drift.iter().map(Drift::tensor));
         for (name, shape, values) in self.codec.iter().flat_map(|c| c.tensors()).chain(drift) {
             tensors.push((name, Dtype::F32, shape, full(&values)));
         }

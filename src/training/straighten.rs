@@ -150,7 +150,7 @@ mod tests {
             labels: Vec::new(),
             mean: vec![0.0; 4],
             std: vec![1.0; 4],
-            spread: Spread { mean: vec![0.0; 4], within: vec![1.0; 4], between: vec![1.0; 4] },
+            spread: Spread::standard(4),
             codec: None,
         };
         let real: Vec<Vec<f32>> = set.training.iter().map(|l| l.values.clone()).collect();

@@ -1,16 +1,22 @@
-//! `flowloop calibrate`: measures how a model's runs drift and puts it into the file.
+//! `flowloop calibrate`: measures how a model's loops spread and its runs drift, and puts it into the file.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::Args;
+use flowloop::dataset::{self, ScanOptions};
 use flowloop::device::Adapter;
-use flowloop::model::{Generator, Model, Precision, drift};
+use flowloop::model::{Generator, Model, Precision, Spread, drift};
+use flowloop::training::latents::{Encoded, LatentSet};
 
 #[derive(Args)]
 pub struct Calibrate {
     /// Model file; it is written anew, with 16-bit weights
     model: PathBuf,
+    /// Folder of loops that it was trained on: how they spread is measured anew too
+    #[arg(long, value_name = "FOLDER")]
+    loops: Option<PathBuf>,
     /// auto, cpu, gpu or gpu:N
     #[arg(long, default_value = "auto")]
     device: String,
@@ -20,7 +26,11 @@ impl Calibrate {
     pub fn run(self) -> anyhow::Result<()> {
         super::check_output(&self.model, &[])?;
         let adapter = flowloop::device::choose(&self.device)?;
-        let model = measured(Model::load(&self.model)?, &adapter)?;
+        let mut model = Model::load(&self.model)?;
+        if let Some(folder) = &self.loops {
+            model.spread = Some(spread(&model, folder)?);
+        }
+        let model = measured(model, &adapter)?;
         for drift in &model.drift {
             let left = |ratios: &[f32]| {
                 let mean = ratios.iter().map(|r| r.ln()).sum::<f32>() / ratios.len().max(1) as f32;
@@ -35,6 +45,18 @@ impl Calibrate {
         }
         Ok(model.save(&self.model, Precision::Half)?)
     }
+}
+
+/// How the loops of a folder spread in the model's latents.
+fn spread(model: &Model, folder: &Path) -> anyhow::Result<Spread> {
+    let codec = model.codec.clone().context("the model has no codec: its latents belong to another one")?;
+    let mut progress = super::Progress::new(0, "reading and encoding");
+    let encode = |clip| Encoded::of(&codec, &clip);
+    let scanned = dataset::scan_each(folder, &ScanOptions::default(), &encode, &mut |done, total| {
+        progress.set(done as u64, total as u64);
+    })?;
+    let loops: Vec<_> = scanned.loops.iter().collect();
+    Ok(LatentSet::new(&loops, &[], codec.clone(), Some(model), model.header.net.stride())?.spread)
 }
 
 /// The model with its drift measured anew.

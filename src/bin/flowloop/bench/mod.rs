@@ -53,7 +53,7 @@ impl Bench {
             labels: Vec::new(),
             mean: vec![0.0; channels],
             std: vec![1.0; channels],
-            spread: Spread { mean: vec![0.0; channels], within: vec![1.0; channels], between: vec![1.0; channels] },
+            spread: Spread::standard(channels),
             codec: None,
         };
         let config = TrainingConfig { batch: 16, ..TrainingConfig::default() };

@@ -1,0 +1,224 @@
+//! How the standardised latents of the training loops spread: what a run from noise should end on.
+//!
+//! Channels of latents know of each other: what they share are few strong components and many faint ones.
+//! Deviations are therefore kept along the components of the training latents, an orthonormal basis in
+//! which noise stays what it is.
+
+use burn::tensor::{Tensor, TensorData};
+#[cfg(feature = "companion")]
+use nalgebra::DMatrix;
+
+use crate::flow::unet::Weight;
+
+/// Statistics of standardised latents `[channel, frame]` along their principal components.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spread {
+    /// `[component, channel]`, orthonormal; None where each channel is a component.
+    pub basis: Option<Vec<f32>>,
+    /// `[component]`: means; 0 unless another model's standardisation was taken over.
+    pub mean: Vec<f32>,
+    /// `[component]`: deviations within loops, from each loop's own mean.
+    pub within: Vec<f32>,
+    /// `[component]`: deviations of the loops' means.
+    pub between: Vec<f32>,
+}
+
+const SPREAD: &str = "latents.spread";
+const BASIS: &str = "latents.basis";
+pub(super) const WRONG: &str = "the statistics of its latents are out of range";
+
+impl Spread {
+    /// Of loops `[channel, frame]`, each with its number of frames.
+    #[cfg(feature = "companion")]
+    pub fn of<'a>(loops: impl Iterator<Item = (&'a [f32], usize)> + Clone, channels: usize) -> Self {
+        let basis = components(loops.clone(), channels);
+        let turn = DMatrix::from_row_slice(channels, channels, &basis);
+        let turned: Vec<(Vec<f32>, usize)> = loops
+            .map(|(values, frames)| {
+                let one = DMatrix::from_row_slice(channels, frames, values);
+                // Rows of the product, one after the other, are columns of its transpose.
+                ((&turn * one).transpose().as_slice().to_vec(), frames)
+            })
+            .collect();
+        let [mean, within, between] = moments(turned.iter().map(|(v, frames)| (v.as_slice(), *frames)), channels);
+        Self { basis: Some(basis), mean, within, between }
+    }
+
+    /// Of channels that know nothing of each other, with deviations of 1.
+    pub fn standard(channels: usize) -> Self {
+        let ones = vec![1.0; channels];
+        Self { basis: None, mean: vec![0.0; channels], within: ones.clone(), between: ones }
+    }
+
+    /// What it is at a time t for loops of so many frames: mean, within, between.
+    pub(super) fn at(&self, t: f32, frames: usize) -> [Vec<f32>; 3] {
+        let (data, share) = (1.0 - t, 1.0 / frames as f32);
+        let with = |own: &[f32], noise: f32| -> Vec<f32> {
+            own.iter().map(|v| ((data * v).powi(2) + t * t * noise).sqrt()).collect()
+        };
+        let mean = self.mean.iter().map(|m| data * m).collect();
+        [mean, with(&self.within, 1.0 - share), with(&self.between, share)]
+    }
+
+    pub(super) fn rows(&self) -> [&Vec<f32>; 3] {
+        [&self.mean, &self.within, &self.between]
+    }
+
+    /// `[1, component, channel]`
+    fn turn(&self, like: &Tensor<3>) -> Option<Tensor<3>> {
+        let (basis, channels) = (self.basis.clone()?, self.mean.len());
+        Some(Tensor::from_data(TensorData::new(basis, [1, channels, channels]), &like.device()))
+    }
+
+    /// `[batch, channel, frame]` to `[batch, component, frame]`.
+    pub(super) fn components(&self, x: Tensor<3>) -> Tensor<3> {
+        match self.turn(&x) {
+            Some(turn) => turn.repeat_dim(0, x.dims()[0]).matmul(x),
+            None => x,
+        }
+    }
+
+    /// And back.
+    pub(super) fn channels(&self, x: Tensor<3>) -> Tensor<3> {
+        match self.turn(&x) {
+            Some(turn) => turn.swap_dims(1, 2).repeat_dim(0, x.dims()[0]).matmul(x),
+            None => x,
+        }
+    }
+
+    /// Names, shapes and values in the model file.
+    pub(super) fn tensors(&self) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+        let channels = self.mean.len();
+        let rows = (SPREAD.into(), vec![3, channels], self.rows().into_iter().flatten().copied().collect());
+        let basis = self.basis.iter().map(|basis| (BASIS.into(), vec![channels, channels], basis.clone()));
+        std::iter::once(rows).chain(basis).collect()
+    }
+
+    /// That of a model file, where it has one. Says in a sentence what is wrong.
+    pub(super) fn from_tensors(
+        channels: usize,
+        lookup: &dyn Fn(&str) -> Option<Weight>,
+    ) -> Result<Option<Self>, String> {
+        let Some(Weight { shape, values }) = lookup(SPREAD) else { return Ok(None) };
+        if shape != [3, channels] {
+            return Err(format!("tensor {SPREAD} has the wrong shape"));
+        }
+        let basis = match lookup(BASIS) {
+            Some(Weight { shape, .. }) if shape != [channels, channels] => {
+                return Err(format!("tensor {BASIS} has the wrong shape"));
+            }
+            found => found.map(|w| w.values),
+        };
+        let [mean, within, between] = [0, 1, 2].map(|i| values[i * channels..(i + 1) * channels].to_vec());
+        let unit = |row: &[f32]| (0.9..1.1).contains(&row.iter().map(|v| v * v).sum::<f32>());
+        let orthonormal = basis.iter().all(|b| b.chunks_exact(channels).all(unit));
+        let sound = orthonormal && within.iter().chain(&between).all(|d| *d > 0.0);
+        if sound { Ok(Some(Self { basis, mean, within, between })) } else { Err(WRONG.into()) }
+    }
+}
+
+/// Of each row of loops `[row, frame]`: the mean, the deviation within loops, that of the loops' means.
+pub(super) fn moments<'a>(loops: impl Iterator<Item = (&'a [f32], usize)>, rows: usize) -> [Vec<f32>; 3] {
+    let mut sums = vec![[0f64; 4]; rows];
+    for (values, frames) in loops {
+        for (row, [all, mean, own, squares]) in values.chunks_exact(frames).zip(&mut sums) {
+            let centre = row.iter().map(|v| f64::from(*v)).sum::<f64>() / frames as f64;
+            *all += 1.0;
+            *mean += centre;
+            *own += centre * centre;
+            *squares += row.iter().map(|v| (f64::from(*v) - centre).powi(2)).sum::<f64>() / frames as f64;
+        }
+    }
+    let of = |f: fn(&[f64; 4]) -> f64| sums.iter().map(|sums| f(sums) as f32).collect();
+    [
+        of(|[all, mean, _, _]| mean / all.max(1.0)),
+        of(|[all, _, _, squares]| (squares / all.max(1.0)).sqrt().max(1e-3)),
+        of(|[all, mean, own, _]| (own / all.max(1.0) - (mean / all.max(1.0)).powi(2)).max(0.0).sqrt().max(1e-3)),
+    ]
+}
+
+/// Principal components `[component, channel]` of all frames, the strongest first.
+#[cfg(feature = "companion")]
+fn components<'a>(loops: impl Iterator<Item = (&'a [f32], usize)>, channels: usize) -> Vec<f32> {
+    let (mut outer, mut sum, mut count) = (DMatrix::<f64>::zeros(channels, channels), vec![0f64; channels], 0);
+    for (values, frames) in loops {
+        let one = DMatrix::from_row_slice(channels, frames, values);
+        // One loop's products fit 32 bits; the sum over loops does not.
+        outer.iter_mut().zip((&one * one.transpose()).iter()).for_each(|(o, p)| *o += f64::from(*p));
+        sum.iter_mut().zip(values.chunks_exact(frames)).for_each(|(s, row)| {
+            *s += row.iter().map(|v| f64::from(*v)).sum::<f64>();
+        });
+        count += frames;
+    }
+    let n = count.max(1) as f64;
+    let covariance = DMatrix::from_fn(channels, channels, |r, c| outer[(r, c)] / n - sum[r] * sum[c] / (n * n));
+    let eigen = covariance.symmetric_eigen();
+    let mut order: Vec<usize> = (0..channels).collect();
+    order.sort_by(|a, b| eigen.eigenvalues[*b].total_cmp(&eigen.eigenvalues[*a]));
+    order.iter().flat_map(|i| eigen.eigenvectors.column(*i).iter().map(|v| *v as f32).collect::<Vec<_>>()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::flow::noise;
+
+    fn close(a: f32, b: f32) -> bool {
+        (a - b).abs() < 1e-5
+    }
+
+    #[test]
+    fn deviations_are_those_along_the_components() {
+        // Two channels that share one strong signal, and have a faint one each.
+        let loops: Vec<Vec<f32>> = (0..100)
+            .map(|i| {
+                let drawn = noise::of_seed(i, 0, 2, 51);
+                let (strong, faint) = (&drawn[..51], &drawn[51..]);
+                let row = |sign: f32| {
+                    let values = (0..50).map(move |k| 3.0 * (strong[k] + strong[50]) + sign * 0.1 * faint[k]);
+                    values.collect::<Vec<_>>()
+                };
+                [row(1.0), row(-1.0)].concat()
+            })
+            .collect();
+        let spread = Spread::of(loops.iter().map(|v| (v.as_slice(), 50)), 2);
+        let near = |found: f32, right: f32| (found / right - 1.0).abs() < 0.15;
+        assert!(near(spread.within[0], 3.0 * 2f32.sqrt()) && near(spread.between[0], 3.0 * 2f32.sqrt()), "{spread:?}");
+        assert!(near(spread.within[1], 0.1 * 2f32.sqrt()) && spread.between[1] < 0.05, "{spread:?}");
+        let x = Tensor::<3>::from_data(TensorData::new(loops[..3].concat(), [3, 2, 50]), &Device::flex());
+        let there = spread.components(x.clone());
+        let own = there.clone().into_data().try_into_vec::<f32>().unwrap();
+        let faint = own[50..100].iter().fold(0f32, |most, v| most.max(v.abs()));
+        assert!(faint < 1.0, "{faint}");
+        assert!((spread.channels(there) - x).abs().max().into_scalar::<f32>() < 1e-4);
+    }
+
+    #[test]
+    fn noise_and_data_share_the_spread_by_the_time() {
+        let spread = Spread { mean: vec![1.0], within: vec![0.8], between: vec![0.6], ..Spread::standard(1) };
+        let [mean, within, between] = spread.at(1.0, 25).map(|v| v[0]);
+        assert!(close(mean, 0.0) && close(within, 0.96f32.sqrt()) && close(between, 0.2));
+        assert!(spread.at(0.0, 25).into_iter().zip([1.0, 0.8, 0.6]).all(|(found, right)| close(found[0], right)));
+    }
+
+    #[test]
+    fn statistics_of_a_file_are_checked() {
+        let back = |spread: Spread, with_basis: bool| {
+            let tensors = spread.tensors();
+            Spread::from_tensors(2, &|asked| {
+                let (_, shape, values) = tensors.iter().find(|(name, ..)| name == asked)?;
+                (with_basis || asked != BASIS).then(|| Weight { shape: shape.clone(), values: values.clone() })
+            })
+        };
+        let turned = Spread { basis: Some(vec![0.6, 0.8, -0.8, 0.6]), ..Spread::standard(2) };
+        assert_eq!(back(turned.clone(), true).unwrap(), Some(turned.clone()));
+        assert_eq!(back(turned.clone(), false).unwrap(), Some(Spread::standard(2)));
+        for bad in [vec![0.0, 1.0], vec![f32::NAN, 1.0]] {
+            assert!(back(Spread { within: bad, ..turned.clone() }, true).is_err());
+        }
+        assert!(back(Spread { basis: Some(vec![30.0, 0.0, 0.0, 1.0]), ..turned.clone() }, true).is_err());
+        assert!(back(Spread::standard(3), true).is_err());
+    }
+}
