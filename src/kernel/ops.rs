@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::elementwise::Activation;
 use super::matrix::{Matrix, Panel};
@@ -194,6 +195,25 @@ impl Cpu {
             }
         });
     }
+}
+
+/// Bytes a second that the team reads from memory, for comparison: a stream of 128 MB, once.
+pub fn memory_speed(cpu: &Cpu) -> f64 {
+    thread_local! {
+        static STREAM: Vec<u64> = vec![1; 1 << 24];
+    }
+    STREAM.with(|stream| {
+        let parts: Vec<&[u64]> = stream.chunks(1 << 15).collect();
+        let start = Instant::now();
+        cpu.team.run(parts.len(), &|i| {
+            let mut sums = [0u64; 8];
+            for eight in parts[i].as_chunks::<8>().0 {
+                sums.iter_mut().zip(eight).for_each(|(s, v)| *s = s.wrapping_add(*v));
+            }
+            std::hint::black_box(sums);
+        });
+        size_of_val(&stream[..]) as f64 / start.elapsed().as_secs_f64()
+    })
 }
 
 /// Queries of a block, at least: each block lays the keys out anew.

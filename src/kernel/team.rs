@@ -76,6 +76,8 @@ impl Shared {
                     break;
                 }
                 (0..32).for_each(|_| std::hint::spin_loop());
+                // On a busy machine it may share its core with whoever makes the next job.
+                std::thread::yield_now();
             }
         }
     }

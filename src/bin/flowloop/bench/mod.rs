@@ -1,6 +1,8 @@
-//! `flowloop bench`: the speed of a model, the codec on a folder of loops, the time of a training step.
+//! `flowloop bench`: the speed of a model, of its sampler with each way to compute it, the codec on a folder
+//! of loops, the time of a training step.
 
 mod codec;
+mod sampler;
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -21,6 +23,9 @@ pub struct Bench {
     /// Time a training step of the tutorial's plain net (35 million weights, 16 clips of 64 x 64)
     #[arg(long, conflicts_with = "codec")]
     training: bool,
+    /// Time the CPU's sampler: Burn's way beside the packed one
+    #[command(flatten)]
+    sampler: sampler::Sampler,
     /// Model file; the built-in model if left out
     #[arg(long)]
     model: Option<PathBuf>,
@@ -34,6 +39,7 @@ impl Bench {
         match &self.codec {
             Some(folder) => codec::table(folder),
             None if self.training => self.training_step(),
+            None if self.sampler.asked() => self.sampler.table(self.model.as_deref()),
             None => self.speed(),
         }
     }
