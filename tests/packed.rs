@@ -116,6 +116,19 @@ fn the_built_in_model_gives_burns_latents() {
     }
 }
 
+/// One seed, one clip: 16-bit weights of a 16-bit model and another machine's vector instructions change no bit.
+#[test]
+fn storage_and_vector_instructions_change_nothing_that_is_heard() {
+    let model = embedded_model().unwrap();
+    let run = |storage, cpu| sampled(&Generator::packed(model.clone(), storage, cpu).unwrap(), 8, 1, 64);
+    let expected = run(Storage::Single, Cpu::new(Isa::best(), Arc::new(Team::new(1))));
+    for cpu in cpus().into_iter().filter(|cpu| Isa::best().fused() == cpu.isa().fused()) {
+        for storage in [Storage::Single, Storage::Half, Storage::Exact] {
+            assert!(run(storage, cpu.clone()) == expected, "{}, {storage:?}", cpu.isa().name());
+        }
+    }
+}
+
 #[test]
 fn the_tutorials_net_gives_burns_latents() {
     let checkpoint = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/seed-unet/model_diffusion.pth");

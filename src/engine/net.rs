@@ -61,7 +61,8 @@ pub fn generator(order: &Order) -> Result<Box<dyn Generate>, Failure> {
     }
     let on = |model: Model, adapter: Adapter, speeds: Vec<Speed>| {
         let on_cpu = adapter.id == device::CPU;
-        let generator = Generator::new(model, adapter.device).map_err(failure)?;
+        let mut generator = Generator::new(model, adapter.device).map_err(failure)?;
+        generator.forget_weights();
         Ok(Box::new(Net { generator, device: adapter.name, on_cpu, speeds }) as Box<dyn Generate>)
     };
     if order.device != device::AUTO || adapter.id == device::CPU {

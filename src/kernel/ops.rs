@@ -9,7 +9,7 @@ use super::matrix::{Matrix, Panel};
 use super::rows::{Layout, Rows};
 use super::simd::{self, Isa};
 use super::team::{Block, Team};
-use super::{PANEL, TILE, Tile};
+use super::{PANEL, TILE};
 
 /// Instructions and threads to work with.
 #[derive(Clone)]
@@ -91,7 +91,7 @@ impl Cpu {
             let panel = block.column / PANEL;
             self.tiles(x, k, matrix.panel(panel), &mut block, |tile, row, block| {
                 simd::finish(self.isa, tile, matrix.bias(panel), output.activation);
-                for (i, sums) in tile.iter().enumerate().take(block.rows - row).take(self.isa.rows()) {
+                for (i, sums) in tile.iter().enumerate() {
                     let out = block.row(row + i);
                     match output.added {
                         true => out.iter_mut().zip(sums).for_each(|(o, s)| *o += s),
@@ -109,15 +109,17 @@ impl Cpu {
         k: usize,
         panel: Panel<'_>,
         block: &mut Block<'_>,
-        mut take: impl FnMut(&mut Tile, usize, &mut Block<'_>),
+        mut take: impl FnMut(&mut [[f32; PANEL]], usize, &mut Block<'_>),
     ) {
         let mut tile = [[0.0; PANEL]; TILE];
-        for row in (0..block.rows).step_by(self.isa.rows()) {
+        // Tiles of nearly the same height: a low one costs nearly as much as a high one.
+        let high = block.rows.div_ceil(block.rows.div_ceil(self.isa.rows()).max(1)).max(1);
+        for row in (0..block.rows).step_by(high) {
             let mut at = [0; TILE];
-            let count = self.isa.rows().min(block.rows - row);
+            let count = high.min(block.rows - row);
             (0..count).for_each(|i| at[i] = x.layout.at(block.row + row + i));
             simd::tile(self.isa, x.data, &at[..count], k, panel, &mut tile);
-            take(&mut tile, row, block);
+            take(&mut tile[..count], row, block);
         }
     }
 

@@ -55,6 +55,12 @@ impl Isa {
         }
     }
 
+    /// Whether a product and its addition are rounded once. All sets of instructions that do, and all that do
+    /// not, give the same bits.
+    pub fn fused(self) -> bool {
+        self.0 != Kind::Portable || portable::FUSED
+    }
+
     /// Rows that [`tile`] works on at once.
     pub(super) fn rows(self) -> usize {
         match self.0 {
@@ -297,7 +303,7 @@ macro_rules! compiled_for_each {
 }
 
 compiled_for_each! {
-    finish(tile: &mut Tile, bias: &[f32; PANEL], activation: Activation);
+    finish(tile: &mut [[f32; PANEL]], bias: &[f32; PANEL], activation: Activation);
     normalise(x: &[f32], gamma: &[f32], beta: &[f32], film: &[f32], out: &mut [f32]);
     softmax(row: &mut [f32], factor: f32);
 }

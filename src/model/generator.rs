@@ -15,7 +15,7 @@ use crate::flow::guidance::Guided;
 use crate::flow::noise;
 use crate::flow::packed::PackedUNet;
 use crate::flow::solver::{Path, SolveError, Solver};
-use crate::flow::unet::UNet;
+use crate::flow::unet::{UNet, Weights};
 use crate::flow::{Condition, Velocity};
 use crate::kernel::{Cpu, Storage};
 
@@ -110,6 +110,12 @@ impl Generator {
     pub fn packed(model: Model, storage: Storage, cpu: Cpu) -> Result<Self, GenerateError> {
         let net = PackedUNet::new(&model.header.net, &model.weights, storage, cpu);
         Ok(Self { model, net: Net::Packed(net), device: Device::flex(), bases: Vec::new() })
+    }
+
+    /// Drops the weights that the net was made of: the model behind it can generate, but not be saved or put on
+    /// another device.
+    pub fn forget_weights(&mut self) {
+        self.model.weights = Weights::new();
     }
 
     /// Bytes of weights that a step reads, when the net is packed.
