@@ -74,6 +74,11 @@ impl Cpu {
         self.team.members()
     }
 
+    /// Runs `work` inside the team, where operations start soonest.
+    pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.team.enter(work)
+    }
+
     /// Rows of a task when there are `across` tasks for the same rows: all of them as long as that keeps
     /// everyone busy, so that each weight is read from memory once.
     fn tall(&self, rows: usize, across: usize) -> usize {

@@ -174,10 +174,9 @@ mod avx512 {
                     }
                 }
             }
-            for n in 0..N {
-                for h in 0..2 {
-                    _mm512_storeu_ps(out[n].as_mut_ptr().add(16 * h), sums[n][h]);
-                }
+            for (out, sums) in out.iter_mut().zip(sums) {
+                _mm512_storeu_ps(out.as_mut_ptr(), sums[0]);
+                _mm512_storeu_ps(out.as_mut_ptr().add(16), sums[1]);
             }
         }
     }
@@ -265,9 +264,9 @@ mod avx2 {
                     }
                 }
             }
-            for n in 0..N {
-                for v in 0..V {
-                    _mm256_storeu_ps(out[n].as_mut_ptr().add(first + 8 * v), sums[n][v]);
+            for (out, sums) in out.iter_mut().zip(sums) {
+                for (v, sum) in sums.into_iter().enumerate() {
+                    _mm256_storeu_ps(out.as_mut_ptr().add(first + 8 * v), sum);
                 }
             }
         }

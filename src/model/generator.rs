@@ -65,8 +65,8 @@ const BASES: usize = 16;
 
 /// The net of a generator: one [`Velocity`], two ways to compute it.
 enum Net {
-    Burn(UNet),
-    Packed(PackedUNet),
+    Burn(Box<UNet>),
+    Packed(Box<PackedUNet>),
 }
 
 impl Velocity for Net {
@@ -103,13 +103,13 @@ impl Generator {
     /// The net with Burn, whatever the device.
     pub fn burn(model: Model, device: Device) -> Result<Self, GenerateError> {
         let net = guarded(|| model.net(&device))?.map_err(GenerateError::Device)?;
-        Ok(Self { model, net: Net::Burn(net), device, bases: Vec::new() })
+        Ok(Self { model, net: Net::Burn(Box::new(net)), device, bases: Vec::new() })
     }
 
     /// The net packed for certain instructions of the CPU and a certain team of threads.
     pub fn packed(model: Model, storage: Storage, cpu: Cpu) -> Result<Self, GenerateError> {
         let net = PackedUNet::new(&model.header.net, &model.weights, storage, cpu);
-        Ok(Self { model, net: Net::Packed(net), device: Device::flex(), bases: Vec::new() })
+        Ok(Self { model, net: Net::Packed(Box::new(net)), device: Device::flex(), bases: Vec::new() })
     }
 
     /// Drops the weights that the net was made of: the model behind it can generate, but not be saved or put on

@@ -94,7 +94,7 @@ impl Bench {
         for steps in [1, 4, 8, 16, 32] {
             let seconds = median_seconds(|seed| {
                 let job = Job { seed, steps, ..Job::default() };
-                Ok(drop(generator.generate(&job, &mut |_, _| ControlFlow::Continue(()))?))
+                Ok(generator.generate(&job, &mut |_, _| ControlFlow::Continue(()))?)
             })?;
             println!("{steps:>3} steps   {seconds:.3}");
         }
@@ -102,8 +102,8 @@ impl Bench {
         let clip = generator.generate(&job, &mut |_, _| ControlFlow::Continue(()))?;
         if let Some(codec) = generator.model().codec.clone() {
             let latents = codec.encode(&clip)?;
-            println!("encoding    {:.3}", median_seconds(|_| Ok(drop(codec.encode(&clip)?)))?);
-            println!("decoding    {:.3}", median_seconds(|_| Ok(drop(codec.decode(&latents, clip.bpm)?)))?);
+            println!("encoding    {:.3}", median_seconds(|_| Ok(codec.encode(&clip)?))?);
+            println!("decoding    {:.3}", median_seconds(|_| Ok(codec.decode(&latents, clip.bpm)?))?);
         }
         if let (Some(before), Some(after)) = (before, resident()) {
             println!("memory      {:.0} MB more than before the model was read", (after - before) / 1e6);
@@ -113,11 +113,11 @@ impl Bench {
 }
 
 /// Of nine runs, after one that does not count.
-fn median_seconds(mut run: impl FnMut(u64) -> anyhow::Result<()>) -> anyhow::Result<f64> {
+fn median_seconds<T>(mut run: impl FnMut(u64) -> anyhow::Result<T>) -> anyhow::Result<f64> {
     let mut times = Vec::new();
     for seed in 0..10 {
         let start = Instant::now();
-        run(seed)?;
+        std::hint::black_box(run(seed)?);
         times.push(start.elapsed().as_secs_f64());
     }
     let mut times = times.split_off(1);
