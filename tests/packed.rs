@@ -139,3 +139,18 @@ fn the_tutorials_net_gives_burns_latents() {
         }
     }
 }
+
+#[test]
+fn many_may_ask_one_net_at_once() {
+    let model = embedded_model().unwrap();
+    let (net, frames) = (&model.header.net, 32);
+    let packed = PackedUNet::new(net, &model.weights, Storage::Exact, Cpu::shared());
+    let velocity = |seed| packed.evaluate(&of_seed(seed, 0, net.channels, frames), frames, &[0.5], &conditions(1, 0));
+    let alone: Vec<Vec<f32>> = (0..4).map(velocity).collect();
+    std::thread::scope(|scope| {
+        for (seed, alone) in alone.iter().enumerate() {
+            let velocity = &velocity;
+            scope.spawn(move || (0..20).for_each(|_| assert!(velocity(seed as u64) == *alone, "seed {seed}")));
+        }
+    });
+}

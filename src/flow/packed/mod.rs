@@ -213,9 +213,9 @@ impl PackedUNet {
         assert!(frames.is_multiple_of(self.config.stride()), "frames in multiples of the net's stride");
         let scales: Vec<[f32; 2]> =
             t.iter().map(|t| if self.config.preconditioned { factors(*t) } else { [1.0, 0.0] }).collect();
-        // Nothing in it outlives a call, so a panic of an earlier one does not matter.
-        let mut workspace = self.workspace.lock().unwrap_or_else(|e| e.into_inner());
-        let work = &mut *workspace;
+        // Taken, not held: who waits for the team may be given another evaluation of this net to do.
+        let mut workspace = std::mem::take(&mut *self.workspace.lock().unwrap_or_else(|e| e.into_inner()));
+        let work = &mut workspace;
         self.enter(x, frames, &scales, &mut work.input);
         self.films(t, conditions, &mut work.films);
         let time = self.time(t);
@@ -232,6 +232,7 @@ impl PackedUNet {
                 }
             }
         }
+        *self.workspace.lock().unwrap_or_else(|e| e.into_inner()) = workspace;
         out
     }
 
