@@ -1,7 +1,7 @@
 //! Threads that share the rows of a result.
 //!
 //! They are Rayon's: a job of tens of microseconds that is started from inside the pool ([`Team::enter`]) is
-//! shared within 2 % of what threads reach that never sleep, and a pool that nobody asks sleeps. What is added
+//! shared within about 2 % of what threads reach that never sleep, and a pool that nobody asks sleeps. What is added
 //! here is the cutting of results into blocks.
 
 use std::sync::{Arc, Mutex, Weak};
