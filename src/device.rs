@@ -6,6 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use burn::tensor::{Device, DeviceType};
 
+/// Describes the CPU.
+pub const CPU: &str = "cpu";
+/// Describes the first GPU that is hardware, else the CPU.
+pub const AUTO: &str = "auto";
+
 /// A device the net can run on.
 #[derive(Clone, Debug)]
 pub struct Adapter {
@@ -30,9 +35,13 @@ pub enum DeviceError {
     Missing(String),
 }
 
+/// The CPU.
+pub fn cpu() -> Adapter {
+    Adapter { id: CPU.into(), name: "CPU".into(), hardware: true, device: Device::flex() }
+}
+
 /// The CPU and every adapter that wgpu finds.
 pub fn adapters() -> Vec<Adapter> {
-    let cpu = Adapter { id: "cpu".into(), name: "CPU".into(), hardware: true, device: Device::flex() };
     // A driver that panics while being listed must not take the program with it.
     let found = guarded(|| Device::enumerate(DeviceType::Wgpu).into_vec());
     let gpus = found.unwrap_or_default().into_iter().enumerate().map(|(index, device)| {
@@ -44,17 +53,17 @@ pub fn adapters() -> Vec<Adapter> {
             device,
         }
     });
-    std::iter::once(cpu).chain(gpus).collect()
+    std::iter::once(cpu()).chain(gpus).collect()
 }
 
 /// The device of a description: `cpu`, `gpu` (the first), `gpu:N`, or `auto`: the first GPU that
 /// is hardware, else the CPU.
 pub fn choose(description: &str) -> Result<Adapter, DeviceError> {
-    if description == "cpu" {
-        return Ok(Adapter { id: "cpu".into(), name: "CPU".into(), hardware: true, device: Device::flex() });
+    if description == CPU {
+        return Ok(cpu());
     }
     let wanted = match description {
-        "auto" => None,
+        AUTO => None,
         "gpu" => Some("gpu:0".to_string()),
         other if other.strip_prefix("gpu:").is_some_and(|n| n.parse::<usize>().is_ok()) => Some(other.into()),
         other => return Err(DeviceError::Unknown(other.into())),
@@ -62,7 +71,7 @@ pub fn choose(description: &str) -> Result<Adapter, DeviceError> {
     let mut all = adapters();
     let position = match &wanted {
         Some(id) => all.iter().position(|a| a.id == *id),
-        None => all.iter().position(|a| a.id != "cpu" && a.hardware).or(Some(0)),
+        None => all.iter().position(|a| a.id != CPU && a.hardware).or(Some(0)),
     };
     position.map(|i| all.swap_remove(i)).ok_or_else(|| DeviceError::Missing(wanted.unwrap_or_default()))
 }

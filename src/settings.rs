@@ -22,14 +22,25 @@ pub struct Home {
 pub struct Settings {
     /// Where the plugin's net runs: `auto`, `cpu`, `gpu` or `gpu:N`.
     pub device: String,
+    /// What was measured to find the fastest device for `auto`.
+    pub speeds: Vec<Speed>,
     #[serde(flatten)]
     others: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { device: "auto".into(), others: Default::default() }
+        Self { device: "auto".into(), speeds: Vec::new(), others: Default::default() }
     }
+}
+
+/// How fast a device is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Speed {
+    /// The name that the device gives itself.
+    pub device: String,
+    /// Milliseconds that a solver step of a loop of 8 beats takes there.
+    pub milliseconds: f64,
 }
 
 impl Home {
@@ -76,6 +87,11 @@ impl Home {
         self.keep(&Settings { device: device.into(), ..self.settings() })
     }
 
+    /// Keeps what was measured, so that the same device makes a project's loops tomorrow.
+    pub fn keep_speeds(&self, speeds: &[Speed]) -> std::io::Result<()> {
+        self.keep(&Settings { speeds: speeds.to_vec(), ..self.settings() })
+    }
+
     /// Writes the settings, whole or not at all.
     fn keep(&self, settings: &Settings) -> std::io::Result<()> {
         let file = self.settings_file().ok_or_else(|| std::io::Error::other("there is no folder for it"))?;
@@ -104,6 +120,9 @@ mod tests {
         let file = home.settings_file().unwrap();
         std::fs::write(&file, r#"{"colour": "dark", "device": "cpu"}"#).unwrap();
         home.keep_device("auto").unwrap();
+        let speeds = [Speed { device: "CPU".into(), milliseconds: 3.25 }];
+        home.keep_speeds(&speeds).unwrap();
+        assert_eq!(home.settings().speeds, speeds);
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(text.contains(r#""colour": "dark""#) && text.contains(r#""device": "auto""#), "{text}");
         let names: Vec<_> =

@@ -116,6 +116,19 @@ fn the_built_in_model_gives_burns_latents() {
     }
 }
 
+/// One seed, one clip: 16-bit weights of a 16-bit model and another machine's vector instructions change no bit.
+#[test]
+fn storage_and_vector_instructions_change_nothing_that_is_heard() {
+    let model = embedded_model().unwrap();
+    let run = |storage, cpu| sampled(&Generator::packed(model.clone(), storage, cpu).unwrap(), 8, 1, 64);
+    let expected = run(Storage::Single, Cpu::new(Isa::best(), Arc::new(Team::new(1))));
+    for cpu in cpus().into_iter().filter(|cpu| Isa::best().fused() == cpu.isa().fused()) {
+        for storage in [Storage::Single, Storage::Half, Storage::Exact] {
+            assert!(run(storage, cpu.clone()) == expected, "{}, {storage:?}", cpu.isa().name());
+        }
+    }
+}
+
 #[test]
 fn the_tutorials_net_gives_burns_latents() {
     let checkpoint = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/seed-unet/model_diffusion.pth");
@@ -125,4 +138,19 @@ fn the_tutorials_net_gives_burns_latents() {
             assert!(error < most, "{isa}, {storage:?}: {error}");
         }
     }
+}
+
+#[test]
+fn many_may_ask_one_net_at_once() {
+    let model = embedded_model().unwrap();
+    let (net, frames) = (&model.header.net, 32);
+    let packed = PackedUNet::new(net, &model.weights, Storage::Exact, Cpu::shared());
+    let velocity = |seed| packed.evaluate(&of_seed(seed, 0, net.channels, frames), frames, &[0.5], &conditions(1, 0));
+    let alone: Vec<Vec<f32>> = (0..4).map(velocity).collect();
+    std::thread::scope(|scope| {
+        for (seed, alone) in alone.iter().enumerate() {
+            let velocity = &velocity;
+            scope.spawn(move || (0..20).for_each(|_| assert!(velocity(seed as u64) == *alone, "seed {seed}")));
+        }
+    });
 }

@@ -201,7 +201,7 @@ fn footer(ui: &mut Ui, status: &Status, session: &Session, companion: Option<&Pa
         Activity::Ready => dim(
             ui,
             &match status.seconds {
-                Some(seconds) => format!("Ready: made in {seconds:.2} s on {}", status.device),
+                Some(seconds) => format!("Ready: made in {seconds:.2} s on {}", status.device_with_speeds()),
                 None => "Ready: heard before".to_string(),
             },
         ),

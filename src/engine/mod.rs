@@ -46,6 +46,8 @@ pub use net::generator;
 pub use request::Request;
 pub use session::{Activity, Delivery, HISTORY, Line, Session, Status};
 
+pub use crate::settings::Speed;
+
 static BUILT_IN: LazyLock<ModelInfo> = LazyLock::new(ModelInfo::built_in);
 
 /// Why a generator gave no clip.
@@ -80,6 +82,10 @@ pub trait Generate {
     /// True on the CPU, to which there is no alternative.
     fn on_cpu(&self) -> bool {
         false
+    }
+    /// What was measured to choose the device; nothing where there was no choice.
+    fn speeds(&self) -> Vec<Speed> {
+        Vec::new()
     }
 }
 

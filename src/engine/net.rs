@@ -1,8 +1,9 @@
 //! The model's generator as the engine sees it.
 
 use crate::clip::Clip;
-use crate::device;
+use crate::device::{self, Adapter};
 use crate::model::{GenerateError, Generator, Job, Model, ModelError, embedded_model};
+use crate::settings::{Home, Speed};
 
 use super::{Failure, Generate, Order, Progress, Request};
 
@@ -10,6 +11,7 @@ struct Net {
     generator: Generator,
     device: String,
     on_cpu: bool,
+    speeds: Vec<Speed>,
 }
 
 impl Generate for Net {
@@ -27,6 +29,10 @@ impl Generate for Net {
     fn on_cpu(&self) -> bool {
         self.on_cpu
     }
+
+    fn speeds(&self) -> Vec<Speed> {
+        self.speeds.clone()
+    }
 }
 
 fn failure(error: GenerateError) -> Failure {
@@ -40,6 +46,7 @@ fn failure(error: GenerateError) -> Failure {
 
 /// Reads a model and puts it on a device.
 pub fn generator(order: &Order) -> Result<Box<dyn Generate>, Failure> {
+    // Before the model is read: a device that is not there must not hide behind a file that is not.
     let adapter = device::choose(&order.device).map_err(|e| Failure::NoDevice(e.to_string()))?;
     let model = match &order.path {
         Some(path) => Model::load(path),
@@ -52,7 +59,52 @@ pub fn generator(order: &Order) -> Result<Box<dyn Generate>, Failure> {
     if let Some(path) = order.path.as_ref().filter(|_| model.hash != order.hash) {
         return Err(Failure::NotNow(format!("{} changed while it was being read; try again", path.display())));
     }
-    let on_cpu = adapter.id == "cpu";
-    let generator = Generator::new(model, adapter.device).map_err(failure)?;
-    Ok(Box::new(Net { generator, device: adapter.name, on_cpu }))
+    let on = |model: Model, adapter: Adapter, speeds: Vec<Speed>| {
+        let on_cpu = adapter.id == device::CPU;
+        let mut generator = Generator::new(model, adapter.device).map_err(failure)?;
+        generator.forget_weights();
+        Ok(Box::new(Net { generator, device: adapter.name, on_cpu, speeds }) as Box<dyn Generate>)
+    };
+    if order.device != device::AUTO || adapter.id == device::CPU {
+        return on(model, adapter, Vec::new());
+    }
+    let (home, both) = (Home::of_user(), [device::cpu(), adapter]);
+    let mut speeds = home.settings().speeds;
+    if fastest(&speeds, &both).is_none() {
+        speeds.clear();
+        for adapter in &both {
+            let generator = Generator::new(model.clone(), adapter.device.clone()).map_err(failure)?;
+            let milliseconds = generator.time_step().map_err(failure)?;
+            speeds.push(Speed { device: adapter.name.clone(), milliseconds });
+        }
+        // Where nothing can be kept it is measured again at the next start.
+        let _ = home.keep_speeds(&speeds);
+    }
+    let [cpu, gpu] = both;
+    let adapter = if fastest(&speeds, &[cpu.clone(), gpu.clone()]) == Some(0) { cpu } else { gpu };
+    on(model, adapter, speeds)
+}
+
+/// Which of these devices was the fastest; None when one of them was not measured.
+fn fastest(speeds: &[Speed], adapters: &[Adapter]) -> Option<usize> {
+    let of = |adapter: &Adapter| speeds.iter().find(|s| s.device == adapter.name).map(|s| s.milliseconds);
+    let all = adapters.iter().map(of).collect::<Option<Vec<f64>>>()?;
+    (0..all.len()).min_by(|a, b| all[*a].total_cmp(&all[*b]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fastest_of_what_is_there_is_known_once_all_of_it_was_measured() {
+        let cpu = device::cpu();
+        let other = |name: &str| Adapter { id: "gpu:0".into(), name: name.into(), ..cpu.clone() };
+        let speed = |device: &str, milliseconds| Speed { device: device.into(), milliseconds };
+        let speeds = [speed("slow card", 9.0), speed(&cpu.name, 3.0), speed("fast card", 0.5)];
+        assert_eq!(fastest(&speeds, &[cpu.clone(), other("slow card")]), Some(0));
+        assert_eq!(fastest(&speeds, &[cpu.clone(), other("fast card")]), Some(1));
+        assert_eq!(fastest(&speeds, &[cpu.clone(), other("new card")]), None);
+        assert_eq!(fastest(&[], &[cpu]), None);
+    }
 }

@@ -12,15 +12,13 @@ use std::sync::{Arc, Mutex};
 
 use super::session::Activity;
 use super::trials::{Mark, Trial, Trials};
-use super::{Failure, Generate, Load, Order, Request};
+use super::{Failure, Generate, Load, Order, Request, Speed};
 use crate::clip::Clip;
-use crate::device::guarded;
+use crate::device::{CPU, guarded};
 use crate::settings::Home;
 
 /// Models that are held at a time.
 const RESIDENT: usize = 3;
-/// The device that always works.
-const CPU: &str = "cpu";
 
 /// A model that is wanted.
 pub(super) struct Source {
@@ -81,6 +79,11 @@ impl Rack {
     /// The device of a model that is held.
     pub fn device(&self, id: u64) -> Option<String> {
         self.residents.iter().find(|r| r.id == id).map(|r| r.generator.device())
+    }
+
+    /// What was measured to choose the device of a model that is held.
+    pub fn speeds(&self, id: u64) -> Vec<Speed> {
+        self.residents.iter().find(|r| r.id == id).map(|r| r.generator.speeds()).unwrap_or_default()
     }
 
     /// What became of the chosen device, when something did.

@@ -9,7 +9,7 @@ use std::thread::Thread;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::worker::{Command, Errand};
-use super::{BUILT_IN, Engine, ModelInfo, Request, SavedModel, library};
+use super::{BUILT_IN, Engine, ModelInfo, Request, SavedModel, Speed, library};
 use crate::clip::Clip;
 use crate::measure;
 
@@ -58,6 +58,8 @@ pub struct Status {
     pub model: ModelInfo,
     /// The device's name, once a model is loaded.
     pub device: String,
+    /// What was measured to choose the device; empty where there was no choice.
+    pub speeds: Vec<Speed>,
     /// What the clip answers.
     pub request: Option<Request>,
     /// The newest finished clip.
@@ -66,6 +68,17 @@ pub struct Status {
     pub seconds: Option<f64>,
     /// What was heard before, the newest last, at most [`HISTORY`].
     pub history: Vec<Request>,
+}
+
+impl Status {
+    /// The device and, where there was a choice, the milliseconds of a step there and elsewhere.
+    pub fn device_with_speeds(&self) -> String {
+        let each = self.speeds.iter().map(|s| format!("{} {:.1} ms a step", s.device, s.milliseconds));
+        match each.collect::<Vec<_>>().join(", ") {
+            none if none.is_empty() => self.device.clone(),
+            speeds => format!("{} ({speeds})", self.device),
+        }
+    }
 }
 
 /// What a session's owner and the engine's thread share.
@@ -322,6 +335,7 @@ pub(super) fn open(engine: Arc<Engine>, id: u64, alive: bool) -> (Session, Line,
         notice: None,
         model: BUILT_IN.clone(),
         device: String::new(),
+        speeds: Vec::new(),
         request: None,
         clip: None,
         seconds: None,

@@ -158,6 +158,7 @@ impl Worker {
             None => (self.make(id, &request), Some(start.elapsed().as_secs_f64())),
         };
         let (device, note) = (self.rack.device(request.model), self.rack.note());
+        let speeds = self.rack.speeds(request.model);
         self.door.listen();
         let wanted = self.door.wants(id, &request);
         let Some(end) = self.door.end(id).filter(|_| wanted) else { return true };
@@ -171,6 +172,7 @@ impl Worker {
             let mut state = end.shared.lock();
             state.status.activity = activity;
             state.status.device = device.unwrap_or_default();
+            state.status.speeds = speeds;
             state.status.notice = note.or(state.status.notice.take());
             if let Some(clip) = &clip {
                 state.heard(request, clip.clone(), seconds);

@@ -1,7 +1,7 @@
 //! What is done to single values and rows between products, in plain Rust that compilers turn into vector
 //! instructions; [`super::simd`] holds a version of each for each set of instructions.
 
-use super::{PANEL, TILE, Tile};
+use super::PANEL;
 
 /// What follows a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +38,8 @@ pub(super) fn exp(x: f32) -> f32 {
 
 /// Adds a panel's bias to each row and applies the activation.
 #[inline(always)]
-pub(super) fn finish(tile: &mut Tile, bias: &[f32; PANEL], activation: Activation) {
-    for row in tile.iter_mut().take(TILE) {
+pub(super) fn finish(tile: &mut [[f32; PANEL]], bias: &[f32; PANEL], activation: Activation) {
+    for row in tile {
         row.iter_mut().zip(bias).for_each(|(v, b)| *v += b);
         match activation {
             Activation::Linear => {}

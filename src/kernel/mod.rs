@@ -27,7 +27,7 @@ mod tests;
 
 pub use elementwise::Activation;
 pub use matrix::{Matrix, Storage};
-pub use ops::{Attention, Cpu, Norm, Output};
+pub use ops::{Attention, Cpu, Norm, Output, memory_speed};
 pub use rows::{Layout, Rows};
 pub use simd::Isa;
 pub use team::Team;

@@ -2,13 +2,14 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::elementwise::Activation;
 use super::matrix::{Matrix, Panel};
 use super::rows::{Layout, Rows};
 use super::simd::{self, Isa};
 use super::team::{Block, Team};
-use super::{PANEL, TILE, Tile};
+use super::{PANEL, TILE};
 
 /// Instructions and threads to work with.
 #[derive(Clone)]
@@ -73,6 +74,11 @@ impl Cpu {
         self.team.members()
     }
 
+    /// Runs `work` inside the team, where operations start soonest.
+    pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.team.enter(work)
+    }
+
     /// Rows of a task when there are `across` tasks for the same rows: all of them as long as that keeps
     /// everyone busy, so that each weight is read from memory once.
     fn tall(&self, rows: usize, across: usize) -> usize {
@@ -90,7 +96,7 @@ impl Cpu {
             let panel = block.column / PANEL;
             self.tiles(x, k, matrix.panel(panel), &mut block, |tile, row, block| {
                 simd::finish(self.isa, tile, matrix.bias(panel), output.activation);
-                for (i, sums) in tile.iter().enumerate().take(block.rows - row).take(self.isa.rows()) {
+                for (i, sums) in tile.iter().enumerate() {
                     let out = block.row(row + i);
                     match output.added {
                         true => out.iter_mut().zip(sums).for_each(|(o, s)| *o += s),
@@ -108,15 +114,17 @@ impl Cpu {
         k: usize,
         panel: Panel<'_>,
         block: &mut Block<'_>,
-        mut take: impl FnMut(&mut Tile, usize, &mut Block<'_>),
+        mut take: impl FnMut(&mut [[f32; PANEL]], usize, &mut Block<'_>),
     ) {
         let mut tile = [[0.0; PANEL]; TILE];
-        for row in (0..block.rows).step_by(self.isa.rows()) {
+        // Tiles of nearly the same height: a low one costs nearly as much as a high one.
+        let high = block.rows.div_ceil(block.rows.div_ceil(self.isa.rows()).max(1)).max(1);
+        for row in (0..block.rows).step_by(high) {
             let mut at = [0; TILE];
-            let count = self.isa.rows().min(block.rows - row);
+            let count = high.min(block.rows - row);
             (0..count).for_each(|i| at[i] = x.layout.at(block.row + row + i));
             simd::tile(self.isa, x.data, &at[..count], k, panel, &mut tile);
-            take(&mut tile, row, block);
+            take(&mut tile[..count], row, block);
         }
     }
 
@@ -194,6 +202,25 @@ impl Cpu {
             }
         });
     }
+}
+
+/// Bytes a second that the team reads from memory, for comparison: a stream of 128 MB, once.
+pub fn memory_speed(cpu: &Cpu) -> f64 {
+    thread_local! {
+        static STREAM: Vec<u64> = vec![1; 1 << 24];
+    }
+    STREAM.with(|stream| {
+        let parts: Vec<&[u64]> = stream.chunks(1 << 15).collect();
+        let start = Instant::now();
+        cpu.team.run(parts.len(), &|i| {
+            let mut sums = [0u64; 8];
+            for eight in parts[i].as_chunks::<8>().0 {
+                sums.iter_mut().zip(eight).for_each(|(s, v)| *s = s.wrapping_add(*v));
+            }
+            std::hint::black_box(sums);
+        });
+        size_of_val(&stream[..]) as f64 / start.elapsed().as_secs_f64()
+    })
 }
 
 /// Queries of a block, at least: each block lays the keys out anew.

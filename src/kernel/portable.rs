@@ -60,11 +60,10 @@ fn some<const N: usize>(x: [&[f32]; N], w: &[f32], stride: usize, out: &mut [[f3
     }
 }
 
-/// Fused only where that is one instruction; elsewhere it would be a call.
+/// Only where it is one instruction; elsewhere it would be a call.
+pub(super) const FUSED: bool = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
+
 #[inline(always)]
 fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
-    match cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
-        true => a.mul_add(b, c),
-        false => a * b + c,
-    }
+    if FUSED { a.mul_add(b, c) } else { a * b + c }
 }

@@ -55,6 +55,12 @@ impl Isa {
         }
     }
 
+    /// Whether a product and its addition are rounded once. All sets of instructions that do, and all that do
+    /// not, give the same bits.
+    pub fn fused(self) -> bool {
+        self.0 != Kind::Portable || portable::FUSED
+    }
+
     /// Rows that [`tile`] works on at once.
     pub(super) fn rows(self) -> usize {
         match self.0 {
@@ -168,10 +174,9 @@ mod avx512 {
                     }
                 }
             }
-            for n in 0..N {
-                for h in 0..2 {
-                    _mm512_storeu_ps(out[n].as_mut_ptr().add(16 * h), sums[n][h]);
-                }
+            for (out, sums) in out.iter_mut().zip(sums) {
+                _mm512_storeu_ps(out.as_mut_ptr(), sums[0]);
+                _mm512_storeu_ps(out.as_mut_ptr().add(16), sums[1]);
             }
         }
     }
@@ -259,9 +264,9 @@ mod avx2 {
                     }
                 }
             }
-            for n in 0..N {
-                for v in 0..V {
-                    _mm256_storeu_ps(out[n].as_mut_ptr().add(first + 8 * v), sums[n][v]);
+            for (out, sums) in out.iter_mut().zip(sums) {
+                for (v, sum) in sums.into_iter().enumerate() {
+                    _mm256_storeu_ps(out.as_mut_ptr().add(first + 8 * v), sum);
                 }
             }
         }
@@ -297,7 +302,7 @@ macro_rules! compiled_for_each {
 }
 
 compiled_for_each! {
-    finish(tile: &mut Tile, bias: &[f32; PANEL], activation: Activation);
+    finish(tile: &mut [[f32; PANEL]], bias: &[f32; PANEL], activation: Activation);
     normalise(x: &[f32], gamma: &[f32], beta: &[f32], film: &[f32], out: &mut [f32]);
     softmax(row: &mut [f32], factor: f32);
 }

@@ -2,6 +2,7 @@
 //! device; it runs on the engine's background thread or in the companion.
 
 use std::ops::ControlFlow;
+use std::time::Instant;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -11,9 +12,10 @@ use super::{Header, Job, Model, ModelError};
 use crate::clip::Clip;
 use crate::codec::{CodecError, Latents};
 use crate::flow::guidance::Guided;
+use crate::flow::noise;
 use crate::flow::packed::PackedUNet;
 use crate::flow::solver::{Path, SolveError, Solver};
-use crate::flow::unet::UNet;
+use crate::flow::unet::{UNet, Weights};
 use crate::flow::{Condition, Velocity};
 use crate::kernel::{Cpu, Storage};
 
@@ -52,13 +54,19 @@ pub enum GenerateError {
     Codec(String),
 }
 
+/// Beats of the loop that a device is timed with.
+const TIMED_BEATS: usize = 8;
+/// Steps of a run, and runs, that a device is timed with.
+const TIMED_STEPS: u32 = 4;
+const TIMED_ROUNDS: u32 = 5;
+
 /// Latents of recent loops that are kept to be varied; each is about 2 KB a beat.
 const BASES: usize = 16;
 
 /// The net of a generator: one [`Velocity`], two ways to compute it.
 enum Net {
-    Burn(UNet),
-    Packed(PackedUNet),
+    Burn(Box<UNet>),
+    Packed(Box<PackedUNet>),
 }
 
 impl Velocity for Net {
@@ -95,13 +103,48 @@ impl Generator {
     /// The net with Burn, whatever the device.
     pub fn burn(model: Model, device: Device) -> Result<Self, GenerateError> {
         let net = guarded(|| model.net(&device))?.map_err(GenerateError::Device)?;
-        Ok(Self { model, net: Net::Burn(net), device, bases: Vec::new() })
+        Ok(Self { model, net: Net::Burn(Box::new(net)), device, bases: Vec::new() })
     }
 
     /// The net packed for certain instructions of the CPU and a certain team of threads.
     pub fn packed(model: Model, storage: Storage, cpu: Cpu) -> Result<Self, GenerateError> {
         let net = PackedUNet::new(&model.header.net, &model.weights, storage, cpu);
-        Ok(Self { model, net: Net::Packed(net), device: Device::flex(), bases: Vec::new() })
+        Ok(Self { model, net: Net::Packed(Box::new(net)), device: Device::flex(), bases: Vec::new() })
+    }
+
+    /// Drops the weights that the net was made of: the model behind it can generate, but not be saved or put on
+    /// another device.
+    pub fn forget_weights(&mut self) {
+        self.model.weights = Weights::new();
+    }
+
+    /// Bytes of weights that a step reads, when the net is packed.
+    pub fn packed_bytes(&self) -> Option<usize> {
+        match &self.net {
+            Net::Burn(_) => None,
+            Net::Packed(net) => Some(net.bytes()),
+        }
+    }
+
+    /// Milliseconds of a solver step of a loop of [`TIMED_BEATS`] beats: the least of several, after what is
+    /// only done at first (a GPU's programs are compiled and chosen then).
+    pub fn time_step(&self) -> Result<f64, GenerateError> {
+        let net = &self.model.header.net;
+        let frames = (TIMED_BEATS * crate::codec::LATENTS_PER_BEAT).next_multiple_of(net.stride());
+        let noise = noise::of_seed(0, 0, net.channels, frames);
+        let conditions = [Condition { bpm: 120.0, label: None }];
+        let mut least = f64::INFINITY;
+        for round in 0..TIMED_ROUNDS + 2 {
+            let path = Path { from: 1.0, steps: TIMED_STEPS, conditions: &conditions, correction: None };
+            let start = Instant::now();
+            self.sample(noise.clone(), [1, net.channels, frames], Solver::Euler, path, &mut |_, _| {
+                ControlFlow::Continue(())
+            })?;
+            if round >= 2 {
+                least = least.min(1e3 * start.elapsed().as_secs_f64() / f64::from(TIMED_STEPS));
+            }
+        }
+        Ok(least)
     }
 
     /// The model behind it.

@@ -2,14 +2,19 @@
 
 use anyhow::Context;
 use clap::Args;
-use flowloop::device;
-use flowloop::settings::Home;
+use flowloop::device::{self, Adapter};
+use flowloop::kernel::Cpu;
+use flowloop::model::Generator;
+use flowloop::settings::{Home, Speed};
 
 #[derive(Args)]
 pub struct Devices {
     /// Run the plugin's net there from its next start on: auto, cpu, gpu or gpu:N
     #[arg(long = "use", value_name = "DEVICE")]
     chosen: Option<String>,
+    /// Time a solver step of the built-in model on the CPU and on the GPU; the plugin's `auto` is the faster one
+    #[arg(long, conflicts_with = "chosen")]
+    time: bool,
 }
 
 impl Devices {
@@ -23,13 +28,38 @@ impl Devices {
             println!("the plugin uses {chosen} ({}) from its next start on; kept in {}", adapter.name, file.display());
             return Ok(());
         }
-        let (automatic, plugin) = (device::choose("auto")?.id, home.device());
-        for adapter in device::adapters() {
-            let kind = if adapter.hardware { "" } else { " (software renderer: slower than cpu)" };
-            let chosen = if adapter.id == automatic { "  <- auto" } else { "" };
-            println!("{:<8} {}{kind}{chosen}", adapter.id, adapter.name);
+        if self.time {
+            let speeds = timed()?;
+            home.keep_speeds(&speeds).context("the times cannot be kept; the plugin measures for itself")?;
         }
-        println!("the plugin uses {plugin}");
+        let (automatic, speeds) = (device::choose(device::AUTO)?, home.settings().speeds);
+        let known = |adapter: &Adapter| speeds.iter().find(|s| s.device == adapter.name).map(|s| s.milliseconds);
+        // The plugin takes the CPU instead where that has been the faster one.
+        let slower = known(&automatic) > known(&device::cpu()) && known(&device::cpu()).is_some();
+        let automatic = if slower { device::CPU.into() } else { automatic.id };
+        for adapter in device::adapters() {
+            let cpu = (adapter.id == device::CPU).then(Cpu::shared);
+            let kind = match &cpu {
+                Some(cpu) => format!(" ({}, {} threads)", cpu.isa().name(), cpu.members()),
+                None if adapter.hardware => String::new(),
+                None => " (software renderer: slower than cpu)".into(),
+            };
+            let speed = known(&adapter).map_or(String::new(), |ms| format!(", {ms:.1} ms a step"));
+            let chosen = if adapter.id == automatic { "  <- auto" } else { "" };
+            println!("{:<8} {}{kind}{speed}{chosen}", adapter.id, adapter.name);
+        }
+        println!("the plugin uses {}", home.device());
         Ok(())
     }
+}
+
+/// How fast the built-in model is on the CPU and on the first GPU that is hardware.
+fn timed() -> anyhow::Result<Vec<Speed>> {
+    let (model, automatic) = (flowloop::model::embedded_model()?, device::choose(device::AUTO)?);
+    let gpu = (automatic.id != device::CPU).then_some(automatic);
+    let all = std::iter::once(device::cpu()).chain(gpu).map(|adapter| {
+        let milliseconds = Generator::new(model.clone(), adapter.device)?.time_step()?;
+        Ok(Speed { device: adapter.name, milliseconds })
+    });
+    all.collect()
 }

@@ -1,17 +1,16 @@
 //! The net of [`super::unet`] on the CPU, with [`crate::kernel`]'s products: the same numbers to about 1e-6,
 //! several times sooner. For sampling only; training needs Burn's gradients.
-//!
-//! Frames are kept channel last with one more frame at either end, so that a convolution reads its taps in one
-//! piece.
+
+mod frames;
 
 use std::sync::Mutex;
 
 use burn::tensor::{Tensor, TensorData};
 
-use super::layers::Padding;
 use super::unet::{self, UNetConfig, Weight, Weights};
 use super::{Condition, Velocity};
 use crate::kernel::{Activation, Attention, Cpu, Layout, Matrix, Norm, Output, Rows, Storage};
+use frames::Frames;
 
 /// The net, packed.
 pub struct PackedUNet {
@@ -45,69 +44,6 @@ struct Block {
     attention_norm: [Vec<f32>; 2],
     qkv: Matrix,
     attended: Matrix,
-}
-
-/// Frames `[item][frame][channel]`, each item with one more frame at either end.
-#[derive(Default)]
-struct Frames {
-    values: Vec<f32>,
-    items: usize,
-    frames: usize,
-    channels: usize,
-}
-
-impl Frames {
-    fn shape(&mut self, items: usize, frames: usize, channels: usize) {
-        (self.items, self.frames, self.channels) = (items, frames, channels);
-        self.values.resize(items * (frames + 2) * channels, 0.0);
-    }
-
-    /// Every `step`th frame from `first` on, counted from the one before the beginning.
-    fn places(&self, first: usize, step: usize) -> Layout {
-        Layout {
-            items: self.items,
-            rows: self.frames / step,
-            first: first * self.channels,
-            stride: step * self.channels,
-            item_stride: (self.frames + 2) * self.channels,
-        }
-    }
-
-    /// The frames themselves.
-    fn inside(&self) -> Layout {
-        self.places(1, 1)
-    }
-
-    /// For each frame the one before, itself and the one after.
-    fn taps(&self) -> Layout {
-        self.places(0, 1)
-    }
-
-    fn rows(&self, layout: Layout) -> Rows<'_> {
-        Rows { data: &self.values, layout }
-    }
-
-    /// Fills what lies beyond the ends.
-    fn pad(&mut self, padding: Padding) {
-        let (channels, frames) = (self.channels, self.frames);
-        for item in self.values.chunks_exact_mut((frames + 2) * channels) {
-            let end = (frames + 1) * channels;
-            match padding {
-                Padding::Circular => {
-                    item.copy_within(end - channels..end, 0);
-                    item.copy_within(channels..2 * channels, end);
-                }
-                Padding::Zero => {
-                    item[..channels].fill(0.0);
-                    item[end..].fill(0.0);
-                }
-            }
-        }
-    }
-
-    fn add(&mut self, other: &Frames) {
-        self.values.iter_mut().zip(&other.values).for_each(|(v, o)| *v += o);
-    }
 }
 
 /// Memory between layers, kept from call to call.
@@ -268,14 +204,18 @@ impl PackedUNet {
 
     /// The velocity of `x` `[batch, channel, frame]`, row by row, at the times `t` `[batch]`.
     pub fn evaluate(&self, x: &[f32], frames: usize, t: &[f32], conditions: &[Condition]) -> Vec<f32> {
+        self.cpu.enter(|| self.evaluate_inside(x, frames, t, conditions))
+    }
+
+    fn evaluate_inside(&self, x: &[f32], frames: usize, t: &[f32], conditions: &[Condition]) -> Vec<f32> {
         let (batch, channels) = (t.len(), self.config.channels);
         assert_eq!(x.len(), batch * channels * frames, "a time for each loop");
         assert!(frames.is_multiple_of(self.config.stride()), "frames in multiples of the net's stride");
         let scales: Vec<[f32; 2]> =
             t.iter().map(|t| if self.config.preconditioned { factors(*t) } else { [1.0, 0.0] }).collect();
-        // Nothing in it outlives a call, so a panic of an earlier one does not matter.
-        let mut workspace = self.workspace.lock().unwrap_or_else(|e| e.into_inner());
-        let work = &mut *workspace;
+        // Taken, not held: who waits for the team may be given another evaluation of this net to do.
+        let mut workspace = std::mem::take(&mut *self.workspace.lock().unwrap_or_else(|e| e.into_inner()));
+        let work = &mut workspace;
         self.enter(x, frames, &scales, &mut work.input);
         self.films(t, conditions, &mut work.films);
         let time = self.time(t);
@@ -292,6 +232,7 @@ impl PackedUNet {
                 }
             }
         }
+        *self.workspace.lock().unwrap_or_else(|e| e.into_inner()) = workspace;
         out
     }
 
