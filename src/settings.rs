@@ -22,13 +22,15 @@ pub struct Home {
 pub struct Settings {
     /// Where the plugin's net runs: `auto`, `cpu`, `gpu` or `gpu:N`.
     pub device: String,
+    /// Folder that loops were written to last; empty before.
+    pub exports: String,
     #[serde(flatten)]
     others: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { device: "auto".into(), others: Default::default() }
+        Self { device: "auto".into(), exports: String::new(), others: Default::default() }
     }
 }
 
@@ -76,6 +78,11 @@ impl Home {
         self.keep(&Settings { device: device.into(), ..self.settings() })
     }
 
+    /// Keeps the folder that loops are written to.
+    pub fn keep_exports(&self, folder: &str) -> std::io::Result<()> {
+        self.keep(&Settings { exports: folder.into(), ..self.settings() })
+    }
+
     /// Writes the settings, whole or not at all.
     fn keep(&self, settings: &Settings) -> std::io::Result<()> {
         let file = self.settings_file().ok_or_else(|| std::io::Error::other("there is no folder for it"))?;
@@ -104,6 +111,8 @@ mod tests {
         let file = home.settings_file().unwrap();
         std::fs::write(&file, r#"{"colour": "dark", "device": "cpu"}"#).unwrap();
         home.keep_device("auto").unwrap();
+        home.keep_exports("/loops").unwrap();
+        assert_eq!((home.settings().device.as_str(), home.settings().exports.as_str()), ("auto", "/loops"));
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(text.contains(r#""colour": "dark""#) && text.contains(r#""device": "auto""#), "{text}");
         let names: Vec<_> =

@@ -25,7 +25,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("engine", &["model", "clip", "device", "flow", "measure", "settings", "disk"]),
     ("playback", &["clip"]),
     ("plugin", &["engine", "playback", "editor", "clip"]),
-    ("editor", &["plugin", "engine", "clip"]),
+    ("editor", &["plugin", "engine", "clip", "settings", "wav"]),
     (
         "bin",
         &[

@@ -1,8 +1,10 @@
 //! The model's generator as the engine sees it.
 
+use std::sync::Arc;
+
 use crate::clip::Clip;
 use crate::device;
-use crate::model::{GenerateError, Generator, Job, Model, ModelError, embedded_model};
+use crate::model::{Canvas, GenerateError, Generator, Job, Model, ModelError, embedded_model};
 
 use super::{Failure, Generate, Order, Progress, Request};
 
@@ -26,6 +28,12 @@ impl Generate for Net {
 
     fn on_cpu(&self) -> bool {
         self.on_cpu
+    }
+
+    fn draw_on(&mut self, canvas: Arc<Canvas>) {
+        if self.on_cpu {
+            self.generator.draw_on(canvas);
+        }
     }
 }
 
