@@ -108,7 +108,7 @@ impl Codec {
                 let mut mean = vec![0f32; bands];
                 for spectrum in from..to {
                     let start = spectrum / each * patch + layer.patch.start + spectrum % each * rows;
-                    let mid = &patches[start + bands..start + 2 * bands];
+                    let mid = &patches[start..start + bands];
                     mean.iter_mut().zip(mid).for_each(|(m, db)| *m += 10f32.powf(db / 10.0));
                 }
                 mean.iter_mut().for_each(|m| *m /= (to - from) as f32);

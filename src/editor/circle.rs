@@ -95,7 +95,9 @@ impl Circle {
         if let Some(sketch) = scene.sketch {
             let texture = self.playing.of(ui, "loop", sketch);
             ui.painter().add(picture(texture.id(), centre, SPECTRUM.map(at)));
-            ui.painter().add(wave(centre, at(WAVE), at(REACH), &sketch.outline, ACCENT));
+            // Hits stand out of their decays.
+            ui.painter().add(wave(centre, at(WAVE), at(REACH), &sketch.outline, PANEL.lerp_to_gamma(ACCENT, 0.5)));
+            ui.painter().add(wave(centre, at(WAVE), at(REACH) * 0.45, &squared(&sketch.outline), ACCENT));
         } else {
             ui.painter().circle_stroke(centre, at(WAVE), Stroke::new(1.0, LINE));
         }
@@ -220,6 +222,11 @@ fn knob(
     ui.painter().circle_stroke(place, 7.0, Stroke::new(2.0, BACKGROUND));
     response.widget_info(|| WidgetInfo::labeled(Role::Slider, true, name));
     response.on_hover_and_drag_cursor(CursorIcon::Grab).on_hover_text(help)
+}
+
+/// An outline's power.
+fn squared(outline: &[u8]) -> Vec<u8> {
+    outline.iter().map(|v| (u16::from(*v) * u16::from(*v) / 255) as u8).collect()
 }
 
 fn words(ui: &Ui, centre: Pos2, radius: f32, words: &[String; 3]) {

@@ -13,7 +13,7 @@ use super::{App, Now, recipe, seed, status};
 pub(super) fn make(app: &mut App, ui: &mut Ui, now: &Now) {
     let (make, hand) = (&app.params.generate, &app.hand);
     let width = ui.available_width();
-    ui.spacing_mut().item_spacing.y = 5.0;
+    ui.spacing_mut().item_spacing.y = 6.0;
     heading(ui, "SEED");
     seed::seed(ui, hand, &make.seed);
     ui.horizontal(|ui| {
@@ -23,7 +23,7 @@ pub(super) fn make(app: &mut App, ui: &mut Ui, now: &Now) {
         dial(ui, hand, &make.take, "Take", "Which variation; it counts when Variation is above 0");
         dial(ui, hand, &make.guidance, "Guidance", "How strictly the style is kept; 1 is as learnt");
     });
-    ui.add_space(GAP / 2.0);
+    ui.add_space(GAP);
     heading(ui, "STEPS");
     ui.horizontal(|ui| {
         dial(ui, hand, &make.steps, "Steps", "Solver steps: more are finer and slower");
@@ -34,12 +34,12 @@ pub(super) fn make(app: &mut App, ui: &mut Ui, now: &Now) {
             ui.label(RichText::new(words).size(SMALL).color(colour));
         });
     });
-    ui.add_space(GAP / 2.0);
+    ui.add_space(GAP);
     heading(ui, "STYLE");
     style(ui, hand, &make.style, &now.status.model.labels, width);
     heading(ui, "BARS");
     choices(ui, hand, &make.bars, width, "Length in bars of the project's time signature");
-    ui.add_space(GAP / 2.0);
+    ui.add_space(GAP);
     ui.horizontal(|ui| {
         let help = "Follows each change of the controls at once. Off: only Generate makes a loop";
         switch(ui, hand, &make.auto, 64.0, help);
@@ -83,7 +83,7 @@ fn style(ui: &mut Ui, hand: &Hand, param: &IntParam, labels: &[String], width: f
 pub(super) fn play(app: &mut App, ui: &mut Ui) {
     let (play, voice, output, hand) = (&app.params.play, &app.params.voice, &app.params.output, &app.hand);
     let width = ui.available_width();
-    ui.spacing_mut().item_spacing.y = 5.0;
+    ui.spacing_mut().item_spacing.y = 6.0;
     heading(ui, "PLAYS BY");
     let help = "Trigger: notes start it and set its pitch. Sync: it goes with the host's transport. Slice: each key \
                 from C1 plays a piece";
@@ -95,7 +95,7 @@ pub(super) fn play(app: &mut App, ui: &mut Ui) {
         choices(ui, hand, &play.slices, width - 82.0, "Slices begin at each beat, or at each hit");
         switch(ui, hand, &play.reverse, 74.0, "Plays backwards");
     });
-    ui.add_space(GAP / 2.0);
+    ui.add_space(GAP);
     heading(ui, "PART");
     row(ui, |ui| {
         dial(ui, hand, &play.start, "Start", "Where the loop starts, in 16th notes; or drag the circle's handle");

@@ -11,7 +11,7 @@ use super::theme::{ACCENT, DIM, EDGE, LINE, RAISED, SMALL, TEXT, font};
 
 /// Width of a dial with its name and value, in points.
 pub(super) const WIDTH: f32 = 53.0;
-const KNOB: f32 = 34.0;
+const KNOB: f32 = 36.0;
 const NAME: f32 = 14.0;
 const VALUE: f32 = 15.0;
 /// Points of a drag from one end to the other.

@@ -1,8 +1,6 @@
 //! What was heard, as small circles in a row: click to recall, listen without changing what plays, keep
 //! with a star, compare two.
 
-use std::sync::Arc;
-
 use egui::{Align2, Rect, Response, Role, ScrollArea, Sense, Stroke, Ui, WidgetInfo, pos2, vec2};
 
 use super::button::{focus, icon_at, word};
@@ -13,7 +11,7 @@ use super::theme::{ACCENT, BODY, DIM, EDGE, GAP, HOVERED, ON_ACCENT, PANEL, ROUN
 use crate::engine::{Heard, Request, Session, Status};
 
 /// Width and height of an entry, in points.
-const ENTRY: [f32; 2] = [66.0, 82.0];
+const ENTRY: [f32; 2] = [68.0, 94.0];
 const SMALL_BUTTON: f32 = 20.0;
 /// Names of the two that are compared.
 pub(super) const NAMES: [&str; 2] = ["A", "B"];
@@ -21,7 +19,7 @@ pub(super) const NAMES: [&str; 2] = ["A", "B"];
 /// Draws the row; gives back what is to be recalled.
 pub(super) fn show(ui: &mut Ui, status: &Status, playing: Option<&Request>, session: &Session) -> Option<Request> {
     let mut recalled = None;
-    ui.horizontal(|ui| {
+    ui.horizontal_top(|ui| {
         ui.vertical(|ui| {
             ui.set_width(84.0);
             recalled = compare(ui, status, playing, session);
@@ -34,7 +32,7 @@ pub(super) fn show(ui: &mut Ui, status: &Status, playing: Option<&Request>, sess
         let row = ScrollArea::horizontal().id_salt("history").auto_shrink([false, true]).stick_to_right(true);
         row.show(ui, |ui| {
             ui.spacing_mut().item_spacing.x = GAP / 2.0;
-            ui.horizontal(|ui| {
+            ui.horizontal_top(|ui| {
                 for heard in &status.history {
                     if entry(ui, heard, status, playing, session).clicked() {
                         recalled = Some(heard.request);
@@ -103,11 +101,14 @@ fn entry(ui: &mut Ui, heard: &Heard, status: &Status, playing: Option<&Request>,
     let colour = if on { ACCENT } else { DIM };
     match heard.outline.is_empty() {
         true => drop(ui.painter().circle_stroke(centre, 18.0, Stroke::new(1.0, EDGE))),
-        false => drop(ui.painter().add(wave(centre, 18.0, 9.0, &doubled(&heard.outline), colour))),
+        false => drop(ui.painter().add(wave(centre, 18.0, 9.0, &heard.outline, colour))),
     }
     let seed = recipe::seed(request);
-    let below = pos2(rect.center().x, rect.bottom() - 3.0);
-    ui.painter().text(below, Align2::CENTER_BOTTOM, &seed, font(SMALL), if on { ACCENT } else { TEXT });
+    let below = |y: f32| pos2(rect.center().x, rect.bottom() - y);
+    let painter = ui.painter().with_clip_rect(rect.shrink(2.0).intersect(ui.clip_rect()));
+    painter.text(below(17.0), Align2::CENTER_BOTTOM, &seed, font(SMALL), if on { ACCENT } else { TEXT });
+    let detail = recipe::short(request, &status.model.labels);
+    painter.text(below(3.0), Align2::CENTER_BOTTOM, detail, font(SMALL), DIM);
     marks(ui, rect, heard, status, session, response.contains_pointer());
     let what = recipe::describe(request, &status.model.labels);
     let length = format!("{} beats at {:.2} bpm", request.beats, request.bpm());
@@ -151,9 +152,4 @@ fn marks(ui: &Ui, rect: Rect, heard: &Heard, status: &Status, session: &Session,
         ui.painter().circle_filled(place.center(), 8.0, ACCENT);
         ui.painter().text(place.center(), Align2::CENTER_CENTER, NAMES[which], font(SMALL), ON_ACCENT);
     }
-}
-
-/// A wave is drawn of pairs of columns; of a thumbnail each one counts.
-fn doubled(outline: &Arc<[u8]>) -> Vec<u8> {
-    outline.iter().flat_map(|v| [*v, *v]).collect()
 }

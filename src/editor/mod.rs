@@ -50,7 +50,7 @@ const SIZE: LogicalSize<f32> = LogicalSize::new(1000.0, 680.0);
 const LEAST: LogicalSize<f32> = LogicalSize::new(760.0, 520.0);
 /// Heights and widths of what surrounds the circle, in points.
 const TOP: f32 = 42.0;
-const HISTORY: f32 = 98.0;
+const HISTORY: f32 = 102.0;
 const BOTTOM: f32 = 28.0;
 const LEFT: f32 = 244.0;
 const RIGHT: f32 = 244.0;

@@ -56,7 +56,7 @@ impl Models {
                 ui.label(egui::RichText::new("reading…").color(DIM).size(SMALL));
             }
         });
-        let list = ScrollArea::vertical().id_salt("models").auto_shrink([false, false]);
+        let list = ScrollArea::vertical().id_salt("models").auto_shrink([false, true]);
         list.max_height((left * 0.42).max(ROW * 2.0)).show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 3.0;
             for card in &self.cards {

@@ -69,6 +69,15 @@ pub(super) fn style(request: &Request, labels: &[String]) -> String {
     }
 }
 
+/// Style and steps in a word or two.
+pub(super) fn short(request: &Request, labels: &[String]) -> String {
+    let varied = if request.variation > 0 { format!(" v{}", request.take) } else { String::new() };
+    match request.style {
+        0 => format!("{} steps{varied}", request.steps),
+        _ => format!("{} {}{varied}", style(request, labels), request.steps),
+    }
+}
+
 /// What it is, in a line.
 pub(super) fn describe(request: &Request, labels: &[String]) -> String {
     let steps = match (request.steps, request.solver) {

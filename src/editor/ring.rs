@@ -8,8 +8,6 @@ use crate::engine::Sketch;
 
 /// Parts that a whole ring is drawn in.
 const PARTS: usize = 192;
-/// Columns of a sketch for a part of a wave.
-const SMOOTH: usize = 2;
 
 /// The direction of a share.
 pub(super) fn direction(share: f32) -> Vec2 {
@@ -63,12 +61,11 @@ pub(super) fn picture(texture: TextureId, centre: Pos2, radii: [f32; 2]) -> Shap
 
 /// An outline (255 is full) around a circle of `radius`, `reach` high to either side.
 pub(super) fn wave(centre: Pos2, radius: f32, reach: f32, outline: &[u8], colour: Color32) -> Shape {
-    let columns: Vec<u8> = outline.chunks(SMOOTH).map(|c| c.iter().copied().max().unwrap_or(0)).collect();
-    let parts = columns.len().max(1);
+    let parts = outline.len().max(1);
     strip(parts, |i| {
-        let level = columns.get(i % parts).copied().unwrap_or(0);
+        let level = outline.get(i % parts).copied().unwrap_or(0);
         // What is silent is still a line.
-        let half = (f32::from(level) / 255.0).powf(0.8) * reach + 0.6;
+        let half = f32::from(level) / 255.0 * reach + 0.6;
         let direction = direction((i as f32 + 0.5) / parts as f32);
         [radius - half, radius + half].map(|r| (centre + direction * r, WHITE_UV, colour))
     })

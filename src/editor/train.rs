@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use egui::{RichText, Role, ScrollArea, Slider, TextEdit, Ui, WidgetInfo, vec2};
+use egui::{RichText, Role, ScrollArea, TextEdit, Ui, WidgetInfo, vec2};
 
 use super::button::{heading, word};
 use super::picker::Picker;
@@ -13,7 +13,8 @@ use crate::plugin::companion::{self, Run};
 
 /// What audio files may be called.
 const AUDIO: &[&str] = &[".wav", ".flac", ".mp3", ".ogg", ".aif", ".aiff"];
-const STEPS: std::ops::RangeInclusive<u64> = 200..=40_000;
+/// How long, in words and in training steps.
+const STEPS: [(&str, u64); 4] = [("A taste", 300), ("Short", 1000), ("Long", 4000), ("Very long", 20_000)];
 
 /// What is typed, and the run.
 pub(super) struct Train {
@@ -32,7 +33,7 @@ impl Default for Train {
             folder: Picker::new(AUDIO),
             name: "my-loops".into(),
             from_built_in: true,
-            steps: 2000,
+            steps: STEPS[1].1,
             companion: None,
             run: None,
             trouble: None,
@@ -83,11 +84,12 @@ impl Train {
             }
         });
         ui.horizontal(|ui| {
-            ui.label("Steps");
-            ui.spacing_mut().slider_width = 180.0;
-            let slider = Slider::new(&mut self.steps, STEPS).logarithmic(true).step_by(100.0);
-            ui.add(slider)
-                .on_hover_text("More learn more, and take longer; it can be stopped and gone on with at any time");
+            for (name, steps) in STEPS {
+                let help = format!("{steps} steps; it can be stopped, and gone on with, at any time");
+                if word(ui, name, 0.0, self.steps == steps, &help).clicked() {
+                    self.steps = steps;
+                }
+            }
         });
         let folder = self.folder.path().map(|p| if p.is_file() { p.parent().unwrap_or(&p).into() } else { p });
         let output = session.home().models().map(|m| m.join(format!("{}.flow", self.name.trim())));
