@@ -213,6 +213,8 @@ fn a_window_that_closes_in_a_drag_ends_it() {
 #[test]
 fn seeds_are_typed_nudged_and_rolled() {
     let mut w = Window::open();
+    w.click("Next seed");
+    w.host.heard();
     w.click("Seed");
     w.window.event(egui::Event::Text("4711".into()));
     w.frames(1);
@@ -306,7 +308,9 @@ fn without_auto_generate_is_pressed_and_let_go() {
     w.until("letting go", |w| !w.params.generate.trigger.value());
     assert_eq!(verbs(&w.host.heard(), "Generate"), ["begin", "set", "end"]);
     w.click("Recall seed 5");
-    assert!(w.host.heard().iter().any(|(what, name, value)| (*what, name.as_str(), *value) == ("set", "Generate", 1.0)));
+    assert!(
+        w.host.heard().iter().any(|(what, name, value)| (*what, name.as_str(), *value) == ("set", "Generate", 1.0))
+    );
     // A window that closes meanwhile lets go, too.
     w.window.state_mut().close();
     assert!(!w.params.generate.trigger.value());
@@ -332,7 +336,7 @@ fn part_of_the_loop_is_set_on_the_circle() {
     w.frames(2);
     let verbs = verbs(&w.host.heard(), "Start");
     assert_eq!(w.params.play.start.value(), 0.25, "a quarter of the way round");
-    assert!(verbs[0] == "begin" && verbs[verbs.len() - 1] == "end" && verbs.len() > 4);
+    assert!(verbs[0] == "begin" && verbs[verbs.len() - 1] == "end" && verbs.len() >= 4, "{verbs:?}");
 }
 
 #[test]

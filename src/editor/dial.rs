@@ -1,6 +1,8 @@
 //! A dial for any parameter: drag up and down (with shift finely), turn the wheel, use the arrow keys,
 //! double-click for the default, click its value to type. Shown and typed as the host shows it.
 
+use egui::text::{CCursor, CCursorRange};
+use egui::text_edit::TextEditState;
 use egui::{Align2, CursorIcon, Event, Id, Key, Modifiers, Painter, Pos2, Rect, Response, Sense, Shape, Stroke, Ui};
 use egui::{TextEdit, Vec2, WidgetInfo, pos2, vec2};
 use nice_plug::prelude::Param;
@@ -128,16 +130,23 @@ fn typed<P: Param>(ui: &mut Ui, hand: &Hand, param: &P, id: Id, rect: Rect, show
     }
 }
 
-/// A text field in the place of a value, with all of it selected at first.
+/// A text field in the place of a value, with all of it selected at first, so that typing replaces it.
 pub(super) fn field_at(ui: &mut Ui, rect: Rect, id: Id, text: &mut String) -> Response {
-    let new = !ui.memory(|m| m.had_focus_last_frame(id));
-    let field = TextEdit::singleline(text).id(id).font(font(SMALL)).align(egui::Align2::CENTER_CENTER);
-    let response = ui.put(rect, field.margin(egui::Margin::ZERO).min_size(rect.size()));
+    let new = TextEdit::load_state(ui.ctx(), id).is_none();
+    let field = TextEdit::singleline(text).id(id).font(font(SMALL)).align(Align2::CENTER_CENTER);
+    let response = ui
+        .scope(|ui| {
+            ui.spacing_mut().interact_size.y = rect.height();
+            ui.put(rect, field.margin(egui::Margin::ZERO).min_size(rect.size()))
+        })
+        .inner;
     if new && let Some(mut state) = TextEdit::load_state(ui.ctx(), id) {
-        let all =
-            egui::text::CCursorRange::two(egui::text::CCursor::new(0), egui::text::CCursor::new(text.chars().count()));
-        state.cursor.set_char_range(Some(all));
+        let end = CCursor::new(text.chars().count());
+        state.cursor.set_char_range(Some(CCursorRange::two(CCursor::new(0), end)));
         state.store(ui.ctx(), id);
+    }
+    if response.lost_focus() {
+        ui.data_mut(|d| d.remove::<TextEditState>(id));
     }
     response
 }
