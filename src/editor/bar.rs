@@ -1,11 +1,12 @@
 //! The lines at the top (model, pages, device) and at the bottom (what goes on, what went wrong), and the
 //! title of a page.
 
-use egui::{Align, Align2, Label, Layout, Rect, RichText, Sense, Ui, pos2, vec2};
+use egui::{Align, Align2, Label, Layout, Rect, RichText, Sense, Stroke, Ui, pos2, vec2};
 
 use super::button::{icon, word};
 use super::icons::Icon;
-use super::status::{Facts, troubles};
+use super::ring::arc;
+use super::status::{Facts, seconds, troubles};
 use super::theme::{ACCENT, BODY, DIM, ERROR, HEIGHT, LARGE, LINE, SMALL, TEXT, font};
 use super::{App, Now, Page, models, recipe};
 
@@ -13,6 +14,10 @@ use super::{App, Now, Page, models, recipe};
 pub(super) fn top(app: &mut App, ui: &mut Ui, now: &Now) {
     let rect = ui.max_rect();
     ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+        let (sign, _) = ui.allocate_exact_size(vec2(22.0, 22.0), Sense::hover());
+        let stroke = Stroke::new(3.0, ACCENT);
+        ui.painter().add(arc(sign.center(), 8.0, 0.08, 0.92, stroke));
+        ui.painter().circle_filled(sign.center() - vec2(0.0, 8.0), 2.5, TEXT);
         ui.label(RichText::new("Flowloop").size(LARGE).color(TEXT));
         ui.add_space(8.0);
         let name = format!("Model: {}", models::name(&now.status));
@@ -29,7 +34,11 @@ pub(super) fn top(app: &mut App, ui: &mut Ui, now: &Now) {
             }
         }
         let left = ui.cursor().left() + 12.0;
-        let device = if now.status.device.is_empty() { "" } else { now.status.device.as_str() };
+        let device = match (now.status.device.as_str(), now.status.pace) {
+            ("", _) => String::new(),
+            (device, None) => device.to_string(),
+            (device, Some(pace)) => format!("{device} · {} a loop", seconds(pace.seconds(&now.asked))),
+        };
         let room = Rect::from_min_max(pos2(left, rect.top()), rect.max);
         let painter = ui.painter().with_clip_rect(room);
         painter.text(room.right_center(), Align2::RIGHT_CENTER, device, font(SMALL), DIM);

@@ -9,7 +9,7 @@ use nice_plug::prelude::{FloatParam, Param};
 
 use super::hand::Hand;
 use super::ring::{arc, direction, image, picture, sector, share_of, spoke, wave};
-use super::theme::{ACCENT, BACKGROUND, BODY, DIM, EDGE, LARGE, LINE, PANEL, SMALL, TEXT, font};
+use super::theme::{ACCENT, BACKGROUND, BODY, DIM, EDGE, LARGE, LINE, NUMBER, PANEL, SMALL, TEXT, font};
 use crate::clip::Clip;
 use crate::engine::Sketch;
 use crate::plugin::FlowloopParams;
@@ -23,6 +23,8 @@ const SPECTRUM: [f32; 2] = [0.5, 0.74];
 const NEXT: [f32; 2] = [0.34, 0.46];
 /// Room around the circle for handles, in points.
 const MARGIN: f32 = 16.0;
+/// From one handle to the other where they would cover each other, in points.
+const BESIDE: f32 = 26.0;
 /// A handle, in points.
 const HANDLE: f32 = 22.0;
 
@@ -171,10 +173,11 @@ fn part(ui: &Ui, centre: Pos2, radius: f32, clip: Option<&Arc<Clip>>, params: &F
         let stroke = Stroke::new(2.0, ACCENT);
         ui.painter().add(arc(centre, TICKS[1] * radius + 3.0, start, start + length, stroke));
     }
+    let out = radius + 3.0;
     let to = |r: &Response| r.interact_pointer_pos().map(|p| share_of(p - centre));
     let name = "Loop start, on the circle";
     let help = "Where the loop starts: drag along the circle, in 16th notes. Double-click: the clip's start";
-    let handle = knob(ui, centre, radius, start, name, help, &play.start, hand);
+    let handle = knob(ui, centre + direction(start) * out, true, name, help, &play.start, hand);
     if let Some(share) = to(&handle).filter(|_| handle.dragged()) {
         hand.set(&play.start, snap(share) % 1.0);
     }
@@ -182,8 +185,8 @@ fn part(ui: &Ui, centre: Pos2, radius: f32, clip: Option<&Arc<Clip>>, params: &F
     let name = "Loop length, on the circle";
     let help = "Where the loop ends: drag along the circle, in 16th notes. Double-click: all of the clip";
     // Beside the start's handle while the whole circle loops.
-    let shown = if length >= 1.0 { end - 0.022 } else { end };
-    let handle = knob(ui, centre, radius, shown, name, help, &play.length, hand);
+    let shown = if length >= 1.0 { end - BESIDE / (std::f32::consts::TAU * radius) } else { end };
+    let handle = knob(ui, centre + direction(shown) * out, false, name, help, &play.length, hand);
     if let Some(share) = to(&handle).filter(|_| handle.dragged()) {
         let way = snap((share - start).rem_euclid(1.0));
         // Nothing is all or next to nothing, whichever is nearer to what it was.
@@ -193,19 +196,8 @@ fn part(ui: &Ui, centre: Pos2, radius: f32, clip: Option<&Arc<Clip>>, params: &F
     }
 }
 
-/// A handle on the circle; a drag is one movement.
-#[allow(clippy::too_many_arguments)] // Where, what and whose.
-fn knob(
-    ui: &Ui,
-    centre: Pos2,
-    radius: f32,
-    share: f32,
-    name: &str,
-    help: &str,
-    param: &FloatParam,
-    hand: &Hand,
-) -> Response {
-    let place = centre + direction(share) * (radius + 3.0);
+/// A handle at a place, full or hollow; a drag is one movement.
+fn knob(ui: &Ui, place: Pos2, full: bool, name: &str, help: &str, param: &FloatParam, hand: &Hand) -> Response {
     let rect = Rect::from_center_size(place, Vec2::splat(HANDLE));
     let response = ui.interact(rect, ui.scope_id().with(name), Sense::click_and_drag());
     if response.drag_started() {
@@ -218,8 +210,9 @@ fn knob(
         hand.set(param, param.default_normalized_value());
     }
     let hot = response.hovered() || response.dragged() || response.has_focus();
-    ui.painter().circle_filled(place, if hot { 7.0 } else { 5.5 }, if hot { TEXT } else { ACCENT });
-    ui.painter().circle_stroke(place, 7.0, Stroke::new(2.0, BACKGROUND));
+    let (size, colour) = if hot { (7.0, TEXT) } else { (5.5, ACCENT) };
+    ui.painter().circle_filled(place, size, if full { colour } else { BACKGROUND });
+    ui.painter().circle_stroke(place, size, Stroke::new(2.0, colour));
     response.widget_info(|| WidgetInfo::labeled(Role::Slider, true, name));
     response.on_hover_and_drag_cursor(CursorIcon::Grab).on_hover_text(help)
 }
@@ -230,8 +223,12 @@ fn squared(outline: &[u8]) -> Vec<u8> {
 }
 
 fn words(ui: &Ui, centre: Pos2, radius: f32, words: &[String; 3]) {
-    let sizes = [LARGE, SMALL, SMALL];
-    let sizes = if radius > 66.0 { [LARGE * 1.25, BODY, SMALL] } else { sizes };
+    // The type scale, by the room there is.
+    let sizes = match radius {
+        ..60.0 => [LARGE, SMALL, SMALL],
+        60.0..110.0 => [NUMBER, BODY, SMALL],
+        _ => [1.6 * NUMBER, LARGE, BODY],
+    };
     let colours = [TEXT, DIM, DIM];
     let heights = sizes.map(|s| s * 1.3);
     let shown = words.iter().filter(|w| !w.is_empty()).count();

@@ -39,7 +39,11 @@ pub(super) fn make(app: &mut App, ui: &mut Ui, now: &Now) {
     style(ui, hand, &make.style, &now.status.model.labels, width);
     heading(ui, "BARS");
     choices(ui, hand, &make.bars, width, "Length in bars of the project's time signature");
-    ui.add_space(GAP);
+}
+
+/// Below them, always in sight: Auto and Generate.
+pub(super) fn go(app: &mut App, ui: &mut Ui, now: &Now) {
+    let (make, hand) = (&app.params.generate, &app.hand);
     ui.horizontal(|ui| {
         let help = "Follows each change of the controls at once. Off: only Generate makes a loop";
         switch(ui, hand, &make.auto, 64.0, help);

@@ -54,6 +54,8 @@ const HISTORY: f32 = 102.0;
 const BOTTOM: f32 = 28.0;
 const LEFT: f32 = 244.0;
 const RIGHT: f32 = 244.0;
+/// Height of Auto and Generate below the left column.
+const GO: f32 = 44.0;
 /// Between two frames while something moves, and while nothing does.
 const MOVING: Duration = Duration::from_millis(33);
 const RESTING: Duration = Duration::from_millis(150);
@@ -181,8 +183,10 @@ impl App {
         ui.painter().rect_filled(whole, 0.0, BACKGROUND);
         let [top, left, middle, right, row, bottom] = layout(whole);
         area(ui, "top", top, |ui| bar::top(self, ui, &now));
-        panel(ui, "make", left, |ui| columns::make(self, ui, &now));
-        panel(ui, "play", right, |ui| columns::play(self, ui));
+        panel(ui, "make", left, GO, |ui| columns::make(self, ui, &now));
+        let go = Rect::from_min_max(pos2(left.left(), left.bottom() - GO), left.max).shrink2(vec2(12.0, 9.0));
+        area(ui, "go", go, |ui| columns::go(self, ui, &now));
+        panel(ui, "play", right, 0.0, |ui| columns::play(self, ui));
         area(ui, "middle", middle, |ui| self.middle(ui, &now));
         let mut recalled = None;
         area(ui, "history", row, |ui| {
@@ -322,10 +326,11 @@ fn area(ui: &mut Ui, name: &str, rect: Rect, contents: impl FnOnce(&mut Ui)) {
     });
 }
 
-/// A column of controls, which scrolls where the window is too low for it.
-fn panel(ui: &mut Ui, name: &str, rect: Rect, contents: impl FnOnce(&mut Ui)) {
+/// A column of controls, which scrolls where the window is too low for it; `below` is left free.
+fn panel(ui: &mut Ui, name: &str, rect: Rect, below: f32, contents: impl FnOnce(&mut Ui)) {
+    ui.painter().rect_filled(rect, ROUND, PANEL);
+    let rect = rect.with_max_y(rect.bottom() - below);
     area(ui, name, rect, |ui| {
-        ui.painter().rect_filled(rect, ROUND, PANEL);
         ScrollArea::vertical().id_salt(name).auto_shrink([false, false]).show(ui, |ui| {
             Frame::new().inner_margin(Margin::symmetric(12, 10)).show(ui, contents);
         });
