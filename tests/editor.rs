@@ -12,8 +12,8 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use flowloop::clip::Clip;
 use flowloop::editor::App;
-use flowloop::engine::{Audition, Engine, Failure, Generate, Line, Order, Progress, Request, Session};
-use flowloop::model::{Precision, embedded_model};
+use flowloop::engine::{Audition, Engine, Failure, Generate, Line, Order, Progress, Request, SavedModel, Session};
+use flowloop::model::{Model, Precision, embedded_model};
 use flowloop::plugin::{FlowloopParams, Monitor, Seen};
 use flowloop::settings::Home;
 use flowloop::wav;
@@ -395,6 +395,29 @@ fn a_model_is_chosen_and_what_is_none_is_told() {
     w.window.drag_at(at);
     w.window.drop_at(at);
     w.until("the built-in one", |w| w.session.model() == 0);
+}
+
+#[test]
+fn a_missing_model_is_shown_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("moved.flow");
+    let mut model = embedded_model().unwrap();
+    model.header.name = "mine".into();
+    model.save(&path, Precision::Half).unwrap();
+    let hash = Model::load(&path).unwrap().hash;
+    let mut w = Window::open_in(Home::at(&folder.path().join("home")));
+    let saved = SavedModel { name: "mine".into(), hash, path: "/no/where/mine.flow".into(), ..SavedModel::default() };
+    w.session.restore_model(saved);
+    w.until("the search", |w| w.session.status().model.missing.is_some());
+    w.until("the words", |w| w.window.query_by_label_contains("was not found at /no/where/mine.flow").is_some());
+    w.click("Model: mine");
+    w.click("Path of a model");
+    w.window.key_combination_modifiers(egui::Modifiers::COMMAND, &[Key::A]);
+    w.window.event(egui::Event::Text(path.to_string_lossy().into_owned()));
+    w.frames(2);
+    w.click("The missing one is here");
+    w.until("the file", |w| w.session.status().model.missing.is_none());
+    assert_eq!(w.session.status().model.path, Some(path));
 }
 
 #[test]

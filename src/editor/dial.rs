@@ -72,6 +72,8 @@ fn turn<P: Param>(ui: &Ui, hand: &Hand, param: &P, response: &Response) {
         if wheel != 0.0 {
             hand.set(param, step(param, now, wheel));
         }
+        // The column below stays where it is.
+        ui.input_mut(|i| i.smooth_scroll_delta = Vec2::ZERO);
     }
     if response.has_focus() {
         let keys = [(Key::ArrowUp, 1.0), (Key::ArrowDown, -1.0), (Key::PageUp, 5.0), (Key::PageDown, -5.0)];

@@ -57,3 +57,67 @@ impl Listening {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::clip::Clip;
+    use crate::engine::{Engine, Failure, Generate, Progress, Request};
+
+    /// Makes clips that are constant.
+    struct Constant;
+
+    impl Generate for Constant {
+        fn generate(&mut self, request: &Request, progress: &mut Progress<'_>) -> Result<Clip, Failure> {
+            if progress(1, 1) == ControlFlow::Break(()) {
+                return Err(Failure::Cancelled);
+            }
+            let samples = vec![request.seed as f32 / 100.0; 44_100];
+            let samples = [samples.clone(), samples];
+            Ok(Clip { samples, sample_rate: 44_100, beats: 2, bpm: 120.0, provenance: None, hits: Vec::new() })
+        }
+        fn device(&self) -> String {
+            "test".into()
+        }
+    }
+
+    fn until(mut so: impl FnMut() -> bool) {
+        let start = Instant::now();
+        while !so() {
+            assert!(start.elapsed() < Duration::from_secs(20));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn a_clip_is_listened_to_and_given_back() {
+        let engine = Engine::start(Box::new(|_| Ok(Box::new(Constant))));
+        let (session, mut line) = engine.open();
+        let mut listening = Listening::default();
+        let mut block = |line: &mut Line, listening: &mut Listening| {
+            let (mut left, mut right) = ([0.25f32; 2000], [0.25f32; 2000]);
+            listening.exchange(line);
+            listening.render(1.0, &mut left, &mut right);
+            left[1999] - 0.25
+        };
+        assert_eq!(block(&mut line, &mut listening), 0.0);
+        // It was never heard: it is made, and nothing is delivered to be played.
+        let level = |seed: f32| seed / 100.0 * crate::playback::GAIN;
+        for seed in [50u64, 80] {
+            assert!(session.audition(Request::new(seed, 1, 0, 2, 120.0)));
+            until(|| (block(&mut line, &mut listening) - level(seed as f32)).abs() < 1e-3);
+            assert!(listening.sounds() && line.receive().is_none());
+        }
+        assert!(session.status().history.is_empty() && session.status().clip.is_none());
+        session.end_audition();
+        until(|| block(&mut line, &mut listening) == 0.0);
+        assert!(!listening.sounds() && session.status().auditioned.is_none());
+        let held = listening.0.playing().map(Arc::downgrade).unwrap();
+        drop((listening, line, session, engine));
+        assert!(held.upgrade().is_none());
+    }
+}

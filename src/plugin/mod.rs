@@ -139,13 +139,13 @@ impl Flowloop {
     }
 
     /// Tells the editor of the block.
-    fn tell(&self, host: &nice_plug::prelude::Transport, left: &[f32], right: &[f32]) {
+    fn tell(&self, host: &nice_plug::prelude::Transport, offline: bool, left: &[f32], right: &[f32]) {
         self.monitor.tell(&Seen {
             blocks: 0,
             playhead: self.player.position(),
             clip: self.player.playing().map_or(0, |clip| Arc::as_ptr(clip) as usize),
             waits: self.player.waits(),
-            auditions: self.listening.sounds(),
+            auditions: !offline && self.listening.sounds(),
             transport: host.playing,
             bpm: wish::bpm(host),
             bar: wish::bar(host),
@@ -261,7 +261,7 @@ impl Plugin for Flowloop {
         if !offline {
             self.listening.render(self.params.output.linear_gain(), left, right);
         }
-        self.tell(context.transport(), left, right);
+        self.tell(context.transport(), offline, left, right);
         ProcessStatus::KeepAlive
     }
 }
