@@ -74,7 +74,7 @@ pub fn draw(painter: &Painter, icon: Icon, rect: Rect, colour: Color32) {
 fn star(centre: Pos2, radius: f32) -> Vec<Pos2> {
     let corner = |i: usize| {
         let angle = std::f32::consts::PI * (i as f32 / 5.0 - 0.5);
-        centre + egui::Vec2::angled(angle) * radius * if i % 2 == 0 { 0.95 } else { 0.42 }
+        centre + egui::Vec2::angled(angle) * radius * if i.is_multiple_of(2) { 0.95 } else { 0.42 }
     };
     (0..10).map(corner).collect()
 }

@@ -98,7 +98,7 @@ mod tests {
         let engine = Engine::start(Box::new(|_| Ok(Box::new(Constant))));
         let (session, mut line) = engine.open();
         let mut listening = Listening::default();
-        let mut block = |line: &mut Line, listening: &mut Listening| {
+        let block = |line: &mut Line, listening: &mut Listening| {
             let (mut left, mut right) = ([0.25f32; 2000], [0.25f32; 2000]);
             listening.exchange(line);
             listening.render(1.0, &mut left, &mut right);
