@@ -100,6 +100,11 @@ impl Circle {
             // Hits stand out of their decays.
             ui.painter().add(wave(centre, at(WAVE), at(REACH), &sketch.outline, PANEL.lerp_to_gamma(ACCENT, 0.5)));
             ui.painter().add(wave(centre, at(WAVE), at(REACH) * 0.45, &squared(&sketch.outline), ACCENT));
+        } else if let Some(first) = scene.next {
+            // The first loop has all the room; it is no sound yet.
+            let texture = self.next.of(ui, "next", first);
+            ui.painter().add(picture(texture.id(), centre, SPECTRUM.map(at)));
+            ui.painter().add(wave(centre, at(WAVE), at(REACH), &first.outline, EDGE));
         } else {
             ui.painter().circle_stroke(centre, at(WAVE), Stroke::new(1.0, LINE));
         }
@@ -116,7 +121,7 @@ impl Circle {
 
     /// The ring in which the next loop takes shape, with its progress around it.
     fn making(&mut self, ui: &Ui, centre: Pos2, radius: f32, scene: &Scene<'_>) {
-        if let Some(next) = scene.next {
+        if let Some(next) = scene.next.filter(|_| scene.sketch.is_some()) {
             let texture = self.next.of(ui, "next", next);
             ui.painter().add(picture(texture.id(), centre, NEXT.map(|r| r * radius)));
         }
