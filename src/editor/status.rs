@@ -30,7 +30,7 @@ impl Facts<'_> {
 
     fn heard(&self) -> String {
         if !self.running {
-            return "Nothing plays: the host has not started its audio".into();
+            return "Nothing plays: the host does not run its audio".into();
         }
         let listens = self.status.auditioned.as_ref().filter(|_| self.seen.auditions);
         let beside = listens.map(|l| format!("Listening to seed {}", recipe::seed(l)));
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(facts(&status, &seen, None).line(), "Nothing plays: there is no loop yet");
         assert_eq!(facts(&status, &seen, Some(&playing)).line(), "Silent: it plays while the host's transport runs");
         assert!(
-            Facts { running: false, ..facts(&status, &seen, Some(&playing)) }.line().contains("not started its audio")
+            Facts { running: false, ..facts(&status, &seen, Some(&playing)) }.line().contains("does not run its audio")
         );
         seen.playhead = Some(0.5);
         assert_eq!(facts(&status, &seen, Some(&playing)).line(), "Playing seed 7 · any style · 8 steps");
