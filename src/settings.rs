@@ -24,13 +24,15 @@ pub struct Settings {
     pub device: String,
     /// What was measured to find the fastest device for `auto`.
     pub speeds: Vec<Speed>,
+    /// Folder that loops were written to last; empty before.
+    pub exports: String,
     #[serde(flatten)]
     others: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { device: "auto".into(), speeds: Vec::new(), others: Default::default() }
+        Self { device: "auto".into(), speeds: Vec::new(), exports: String::new(), others: Default::default() }
     }
 }
 
@@ -92,6 +94,11 @@ impl Home {
         self.keep(&Settings { speeds: speeds.to_vec(), ..self.settings() })
     }
 
+    /// Keeps the folder that loops are written to.
+    pub fn keep_exports(&self, folder: &str) -> std::io::Result<()> {
+        self.keep(&Settings { exports: folder.into(), ..self.settings() })
+    }
+
     /// Writes the settings, whole or not at all.
     fn keep(&self, settings: &Settings) -> std::io::Result<()> {
         let file = self.settings_file().ok_or_else(|| std::io::Error::other("there is no folder for it"))?;
@@ -123,6 +130,8 @@ mod tests {
         let speeds = [Speed { device: "CPU".into(), milliseconds: 3.25 }];
         home.keep_speeds(&speeds).unwrap();
         assert_eq!(home.settings().speeds, speeds);
+        home.keep_exports("/loops").unwrap();
+        assert_eq!((home.settings().device.as_str(), home.settings().exports.as_str()), ("auto", "/loops"));
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(text.contains(r#""colour": "dark""#) && text.contains(r#""device": "auto""#), "{text}");
         let names: Vec<_> =

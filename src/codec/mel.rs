@@ -19,6 +19,13 @@ fn mel(hertz: f64) -> f64 {
     2595.0 * (1.0 + hertz / 700.0).log10()
 }
 
+/// Centre in hertz of band `band` of `bands`, where nothing else is asked for than [`MelBank::new`] gives.
+pub fn hertz_of_band(band: usize, bands: usize) -> f32 {
+    let [lowest, highest] = [*SPAN.start(), *SPAN.end()].map(|f| mel(f64::from(f)));
+    let place = lowest + (highest - lowest) * band as f64 / (bands - 1) as f64;
+    (700.0 * (10f64.powf(place / 2595.0) - 1.0)) as f32
+}
+
 impl MelBank {
     /// `bands` bands over `bins` bins up to half of `sample_rate`; energies below `floor_db`
     /// (relative to a full-scale sine) count as silence.
@@ -53,6 +60,11 @@ impl MelBank {
             (low, (p - low as f64) as f32)
         });
         Self { bands: (0..bands).map(band).collect(), position: position.collect(), floor: 10f32.powf(floor_db / 10.0) }
+    }
+
+    /// The band at or below a bin, and the share of the one above.
+    pub fn place(&self, bin: usize) -> (usize, f32) {
+        self.position[bin]
     }
 
     /// Energies of one spectrum (power per bin) in decibels, at least the floor.

@@ -13,6 +13,7 @@ pub mod mel;
 mod pca;
 mod phase;
 pub mod resolution;
+pub mod sketch;
 
 #[cfg(feature = "companion")]
 use std::ops::Range;
@@ -24,6 +25,7 @@ use crate::clip::{Clip, SAMPLE_RATE};
 use crate::resample;
 use frames::centres;
 use resolution::{Layer, Resolution};
+pub use sketch::Sketch;
 
 /// Latent frames a beat: a 4/4 bar is 32.
 pub const LATENTS_PER_BEAT: usize = 8;

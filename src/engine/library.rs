@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::disk::read_whole;
-use crate::model::{Header, Model, embedded_header, hash_of, id_of};
+use crate::model::{EMBEDDED_BYTES, Header, Model, embedded_header, hash_of, id_of};
 use crate::settings::Home;
 
 /// What a project's state keeps of its model; empty for the built-in one.
@@ -38,6 +38,86 @@ pub struct ModelInfo {
     pub missing: Option<String>,
 }
 
+/// A model's file, to choose from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelCard {
+    /// None for the built-in model.
+    pub path: Option<PathBuf>,
+    /// The model's name, the file's where it cannot be read.
+    pub name: String,
+    /// Names of its styles.
+    pub labels: Vec<String>,
+    /// Sources, licences and credits.
+    pub credits: String,
+    /// Its loops have a multiple of so many beats.
+    pub beats: u32,
+    /// Training steps behind it.
+    pub trained_steps: u64,
+    /// Bytes of the file.
+    pub size: u64,
+    /// Hex digest (BLAKE3) of the file.
+    pub hash: String,
+    /// Why it cannot be played and what to do.
+    pub trouble: Option<String>,
+}
+
+impl ModelCard {
+    /// The built-in model.
+    pub fn built_in() -> Self {
+        match embedded_header() {
+            Ok(header) => Self::new(None, header, EMBEDDED_BYTES, String::new()),
+            Err(error) => Self::of_trouble(None, "Built-in".into(), error.to_string()),
+        }
+    }
+
+    /// Reads a file whole: not on a thread that draws.
+    pub fn read(path: &Path) -> Self {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let bytes = match read_whole(path) {
+            Ok(bytes) => bytes,
+            Err(error) => return Self::of_trouble(Some(path), name, format!("{error}. Check the permissions")),
+        };
+        match Header::from_bytes(&bytes, &name) {
+            Ok(header) if header.codec.is_none() => Self::of_trouble(Some(path), name, NO_CODEC.into()),
+            Ok(header) => Self::new(Some(path), header, bytes.len() as u64, blake3::hash(&bytes).to_hex().to_string()),
+            Err(error) => Self::of_trouble(Some(path), name, error.to_string()),
+        }
+    }
+
+    fn new(path: Option<&Path>, header: Header, size: u64, hash: String) -> Self {
+        let latents = crate::model::LATENTS_PER_BEAT as u32;
+        let stride = header.net.stride() as u32;
+        Self {
+            path: path.map(Path::to_path_buf),
+            name: header.name,
+            labels: header.labels,
+            credits: header.credits,
+            beats: (stride / latents).max(1),
+            trained_steps: header.trained_steps,
+            size,
+            hash,
+            trouble: None,
+        }
+    }
+
+    fn of_trouble(path: Option<&Path>, name: String, trouble: String) -> Self {
+        Self {
+            path: path.map(Path::to_path_buf),
+            name,
+            labels: Vec::new(),
+            credits: String::new(),
+            beats: 1,
+            trained_steps: 0,
+            size: 0,
+            hash: String::new(),
+            trouble: Some(trouble),
+        }
+    }
+}
+
+/// What to say of a model that nothing here can play.
+const NO_CODEC: &str = "It has no codec: its latents belong to another one, and nothing here can play them. Choose a \
+                        model that `flowloop train` made from audio";
 /// Extension of a model's file.
 const EXTENSION: &str = "flow";
 /// Folders below the folder of models that are looked through.
@@ -74,11 +154,7 @@ pub(super) fn examine(path: &Path, home: &Home) -> Result<(SavedModel, ModelInfo
     let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
     let model = Model::load(&path).map_err(|e| e.to_string())?;
     if model.codec.is_none() {
-        return Err(format!(
-            "{} has no codec: its latents belong to another one, and nothing here can play them. Choose a model that \
-             `flowloop train` made from audio",
-            path.display()
-        ));
+        return Err(format!("{}: {NO_CODEC}", path.display()));
     }
     let parts = home.models().and_then(|models| {
         let inside = path.strip_prefix(models).ok()?.components();
@@ -112,6 +188,17 @@ pub(super) fn find(saved: &SavedModel, home: &Home) -> Option<ModelInfo> {
     let bytes = read_whole(&path).ok()?;
     let labels = Header::from_bytes(&bytes, "the model").map(|h| h.labels).unwrap_or_default();
     Some(ModelInfo { path: Some(path), labels, ..ModelInfo::of(saved) })
+}
+
+/// The file in the folder of models that has a short name.
+pub(super) fn of_id(model: u64, home: &Home) -> Option<PathBuf> {
+    all(home).into_iter().find(|path| hash_of(path).is_ok_and(|hash| id_of(&hash) == Some(model)))
+}
+
+/// What to say when there is none.
+pub(super) fn unknown(home: &Home) -> String {
+    let folder = home.models().map_or(String::new(), |f| format!(" to {}", f.display()));
+    format!("the model that made this loop was not found: copy its file{folder}, or open it, and recall the loop again")
 }
 
 /// What to say when it is not found.

@@ -5,7 +5,8 @@
 //!
 //! - `Line::request` (wait-free, no allocation) puts a [`Request`] into a ring and wakes the thread;
 //! - `Line::receive` pops a [`Delivery`], a finished clip or a failure, from a second ring;
-//! - spent clips go back through a third ring (`Line::spent`), so that they are freed here;
+//! - `Line::audition` pops clips to be listened to beside what plays, from a ring of their own;
+//! - spent clips go back through a last ring (`Line::spent`), so that they are freed here;
 //! - `Line::model` (wait-free) is the model that requests are to name.
 //!
 //! Only the newest request of a session is computed: a run that nobody wants any more is cancelled
@@ -20,9 +21,11 @@
 //! The last session to close ends the thread and waits for it.
 
 mod cache;
+mod heard;
 mod library;
 mod neighbours;
 mod net;
+mod pace;
 mod rack;
 mod request;
 mod session;
@@ -37,14 +40,18 @@ use std::thread::{JoinHandle, Thread};
 use crossbeam_channel::{Sender, unbounded};
 
 use crate::clip::Clip;
+use crate::model::Canvas;
 use crate::settings::Home;
 
 pub use crate::flow::solver::Solver;
+pub use crate::model::Sketch;
 pub use crate::model::job::{hundredths, thousandths};
-pub use library::{ModelInfo, SavedModel};
+pub use heard::{HISTORY, Heard};
+pub use library::{ModelCard, ModelInfo, SavedModel};
 pub use net::generator;
+pub use pace::Pace;
 pub use request::Request;
-pub use session::{Activity, Delivery, HISTORY, Line, Session, Status};
+pub use session::{Activity, Audition, Delivery, Line, Session, Status};
 
 pub use crate::settings::Speed;
 
@@ -87,6 +94,8 @@ pub trait Generate {
     fn speeds(&self) -> Vec<Speed> {
         Vec::new()
     }
+    /// Leaves sketches of what it is making on a canvas, where that costs next to nothing.
+    fn draw_on(&mut self, _canvas: Arc<Canvas>) {}
 }
 
 /// Hears (step, steps) between solver steps; breaks to cancel.

@@ -1,8 +1,10 @@
 //! The model's generator as the engine sees it.
 
+use std::sync::Arc;
+
 use crate::clip::Clip;
 use crate::device::{self, Adapter};
-use crate::model::{GenerateError, Generator, Job, Model, ModelError, embedded_model};
+use crate::model::{Canvas, GenerateError, Generator, Job, Model, ModelError, embedded_model};
 use crate::settings::{Home, Speed};
 
 use super::{Failure, Generate, Order, Progress, Request};
@@ -32,6 +34,12 @@ impl Generate for Net {
 
     fn speeds(&self) -> Vec<Speed> {
         self.speeds.clone()
+    }
+
+    fn draw_on(&mut self, canvas: Arc<Canvas>) {
+        if self.on_cpu {
+            self.generator.draw_on(canvas);
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use super::trials::{Mark, Trial, Trials};
 use super::{Failure, Generate, Load, Order, Request, Speed};
 use crate::clip::Clip;
 use crate::device::{CPU, guarded};
+use crate::model::Canvas;
 use crate::settings::Home;
 
 /// Models that are held at a time.
@@ -43,6 +44,7 @@ pub(super) struct Health {
 pub(super) struct Rack {
     load: Load,
     home: Home,
+    canvas: Arc<Canvas>,
     trials: Trials,
     /// Least recently used first.
     residents: Vec<Resident>,
@@ -66,9 +68,9 @@ struct Resident {
 pub(super) type Hear<'a> = dyn FnMut(Activity) -> ControlFlow<()> + 'a;
 
 impl Rack {
-    pub fn new(load: Load, home: Home, health: Arc<Mutex<Health>>) -> Self {
+    pub fn new(load: Load, home: Home, health: Arc<Mutex<Health>>, canvas: Arc<Canvas>) -> Self {
         let trials = Trials::new(home.folder().map(|f| f.join("trials")));
-        Self { load, home, trials, residents: Vec::new(), health, choice: None, doubt: None, spoilt: false }
+        Self { load, home, canvas, trials, residents: Vec::new(), health, choice: None, doubt: None, spoilt: false }
     }
 
     /// True when no loading is needed.
@@ -135,6 +137,9 @@ impl Rack {
         let place = self.residents.iter().position(|r| r.id == source.id).ok_or(Failure::Cancelled)?;
         self.residents[place..].rotate_left(1);
         let resident = self.residents.last_mut().ok_or(Failure::Cancelled)?;
+        if hear(Activity::Generating(0, request.steps)).is_break() {
+            return Err(Failure::Cancelled);
+        }
         let mut progress = |step, steps| hear(Activity::Generating(step, steps));
         let made = guarded(|| resident.generator.generate(request, &mut progress));
         let made = made.unwrap_or_else(|panic| Err(Failure::Device(panic)));
@@ -156,7 +161,8 @@ impl Rack {
         let trial = self.trials.begin(&source.hash, &order.device);
         let loaded = guarded(|| (self.load)(&order)).unwrap_or_else(|panic| Err(Failure::Device(panic)));
         match loaded {
-            Ok(generator) => {
+            Ok(mut generator) => {
+                generator.draw_on(self.canvas.clone());
                 // A GPU shows at its first clip whether it works.
                 let trial = (!generator.on_cpu()).then_some(trial);
                 self.residents.push(Resident { id: source.id, generator, trial });

@@ -8,21 +8,23 @@ use std::thread::Thread;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use super::heard::{self, Heard};
 use super::worker::{Command, Errand};
-use super::{BUILT_IN, Engine, ModelInfo, Request, SavedModel, Speed, library};
+use super::{BUILT_IN, Engine, ModelInfo, Pace, Request, SavedModel, Sketch, Speed, library};
 use crate::clip::Clip;
 use crate::measure;
+use crate::settings::Home;
 
 /// Requests that may wait in the ring; a fuller ring only means that the request is sent again at
 /// the next block.
 const REQUESTS: usize = 64;
 /// Deliveries under way.
 const DELIVERIES: usize = 8;
-/// Spent clips under way: all that a session can have out (deliveries, and the three that playback
-/// holds) fit, so giving one back never fails.
-const SPENT: usize = DELIVERIES + 8;
-/// Requests that a history holds.
-pub const HISTORY: usize = 32;
+/// Clips to be listened to under way.
+const AUDITIONS: usize = 4;
+/// Spent clips under way: all that a session can have out (deliveries, auditions, and the three that each
+/// of the two players holds) fit, so giving one back never fails.
+const SPENT: usize = DELIVERIES + AUDITIONS + 12;
 
 /// A finished request.
 pub struct Delivery {
@@ -30,6 +32,14 @@ pub struct Delivery {
     pub request: Request,
     /// None when it failed.
     pub clip: Option<Arc<Clip>>,
+}
+
+/// What is to be listened to beside what plays.
+pub enum Audition {
+    /// This clip, from its start.
+    Play(Arc<Clip>),
+    /// Nothing any more.
+    Stop,
 }
 
 /// What the engine is doing for a session.
@@ -64,10 +74,20 @@ pub struct Status {
     pub request: Option<Request>,
     /// The newest finished clip.
     pub clip: Option<Arc<Clip>>,
+    /// What the clip looks like; it comes a moment after the clip.
+    pub sketch: Option<Arc<Sketch>>,
     /// Seconds that the newest clip took; None when it came from the cache.
     pub seconds: Option<f64>,
-    /// What was heard before, the newest last, at most [`HISTORY`].
-    pub history: Vec<Request>,
+    /// How long clips take on this device with this model, once one was made.
+    pub pace: Option<Pace>,
+    /// What is being made, and what it would look like if it were done; on fast devices that does not come.
+    pub making: Option<(Request, Option<Arc<Sketch>>)>,
+    /// What is listened to beside what plays.
+    pub auditioned: Option<Request>,
+    /// The two clips that are compared.
+    pub compared: [Option<Request>; 2],
+    /// What was heard before, in the order of the first hearing, at most [`HISTORY`](super::HISTORY).
+    pub history: Vec<Heard>,
 }
 
 impl Status {
@@ -86,6 +106,7 @@ pub(super) struct Shared {
     state: Mutex<State>,
     /// The chosen model's short name, for the audio thread.
     model: AtomicU64,
+    auditions: Mutex<Producer<Audition>>,
 }
 
 pub(super) struct State {
@@ -104,6 +125,11 @@ impl Shared {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 
+    /// Lets a clip be listened to, or nothing. False when the audio thread does not fetch any.
+    pub fn audition(&self, audition: Audition) -> bool {
+        self.auditions.lock().unwrap_or_else(|e| e.into_inner()).push(audition).is_ok()
+    }
+
     /// Takes a model as the chosen one.
     pub fn adopt(&self, state: &mut State, saved: SavedModel, info: ModelInfo, looked_up: bool) {
         self.model.store(saved.id(), Ordering::Release);
@@ -116,16 +142,12 @@ impl State {
     /// Notes what is heard from now on.
     pub fn heard(&mut self, request: Request, clip: Arc<Clip>, seconds: Option<f64>) {
         let status = &mut self.status;
+        heard::note(&mut status.history, request, &clip);
+        if !status.clip.as_ref().is_some_and(|before| Arc::ptr_eq(before, &clip)) {
+            status.sketch = None;
+        }
         (status.request, status.clip, status.seconds) = (Some(request), Some(clip), seconds);
-        status.history.push(request);
-        tidy(&mut status.history);
     }
-}
-
-/// Drops what follows itself, and the oldest of too many.
-fn tidy(history: &mut Vec<Request>) {
-    history.dedup();
-    history.drain(..history.len().saturating_sub(HISTORY));
 }
 
 /// The owner's end (main thread). Dropping it closes the session.
@@ -157,9 +179,59 @@ impl Session {
     }
 
     /// Takes a saved project's history.
-    pub fn restore_history(&self, mut history: Vec<Request>) {
-        tidy(&mut history);
-        self.shared.lock().status.history = history;
+    pub fn restore_history(&self, mut history: Vec<Heard>) {
+        heard::tidy(&mut history);
+        let mut state = self.shared.lock();
+        state.status.history = history;
+        // The clip may have been restored before its past.
+        if let Some((request, clip)) = state.status.request.zip(state.status.clip.clone())
+            && state.status.history.iter().any(|h| h.request == request)
+        {
+            heard::note(&mut state.status.history, request, &clip);
+        }
+    }
+
+    /// Keeps what was heard, or does not any more.
+    pub fn star(&self, request: &Request, starred: bool) {
+        let mut state = self.shared.lock();
+        let entries = state.status.history.iter_mut();
+        entries.filter(|h| h.request == *request).for_each(|h| h.starred = starred);
+    }
+
+    /// Takes a clip as the first (0) or second (1) of the two that are compared.
+    pub fn compare(&self, which: usize, request: Option<Request>) {
+        if let Some(slot) = self.shared.lock().status.compared.get_mut(which) {
+            *slot = request;
+        }
+    }
+
+    /// Lets the clip of a request be listened to beside what plays; it is made when it is not there, as
+    /// soon as nothing else is wanted. False when the host does not run its audio.
+    pub fn audition(&self, request: Request) -> bool {
+        let held = {
+            let mut state = self.shared.lock();
+            state.status.auditioned = Some(request);
+            let entry = state.status.history.iter().find(|h| h.request == request);
+            entry.and_then(Heard::clip)
+        };
+        match held {
+            Some(clip) => self.shared.audition(Audition::Play(clip)),
+            None => {
+                self.ask(Errand::Audition(request));
+                true
+            }
+        }
+    }
+
+    /// Ends listening.
+    pub fn end_audition(&self) {
+        self.shared.lock().status.auditioned = None;
+        self.shared.audition(Audition::Stop);
+    }
+
+    /// The user's folder and settings.
+    pub fn home(&self) -> &Home {
+        &self.engine.home
     }
 
     /// Chooses the model of a file. The engine's thread reads it; until it is read and found sound the
@@ -171,6 +243,19 @@ impl Session {
     /// The files in the user's folder of models, to choose from. Reads the folder: not for every frame.
     pub fn models(&self) -> Vec<PathBuf> {
         library::all(&self.engine.home)
+    }
+
+    /// The chosen model's short name, as requests carry it.
+    pub fn model(&self) -> u64 {
+        self.shared.model.load(Ordering::Acquire)
+    }
+
+    /// Chooses the model of a request that was heard before; it is looked for in the folder of models.
+    pub fn choose_known(&self, model: u64) {
+        match model {
+            0 => self.choose_built_in(),
+            _ => self.ask(Errand::Find(model)),
+        }
     }
 
     /// Chooses the built-in model.
@@ -218,7 +303,7 @@ impl Session {
     fn ask(&self, errand: Errand) {
         let choice = {
             let mut state = self.shared.lock();
-            state.choice += u64::from(errand != Errand::Retry);
+            state.choice += u64::from(matches!(errand, Errand::Choose(_) | Errand::Relocate(_) | Errand::Find(_)));
             state.choice
         };
         self.engine.send(Command::Errand(self.id, choice, errand));
@@ -235,6 +320,7 @@ impl Drop for Session {
 pub struct Line {
     requests: Producer<Request>,
     deliveries: Consumer<Delivery>,
+    auditions: Consumer<Audition>,
     /// Takes spent clips back to the engine.
     pub spent: Producer<Arc<Clip>>,
     shared: Arc<Shared>,
@@ -258,6 +344,11 @@ impl Line {
     pub fn receive(&mut self) -> Option<Delivery> {
         self.deliveries.pop().ok()
     }
+
+    /// The oldest audition that waits. Give its clip back through `spent`.
+    pub fn audition(&mut self) -> Option<Audition> {
+        self.auditions.pop().ok()
+    }
 }
 
 /// The engine thread's end.
@@ -271,6 +362,8 @@ pub(super) struct End {
     pub wanted: Option<Request>,
     /// The newest request, when it failed.
     pub failed: Option<Request>,
+    /// What is to be listened to and was not there.
+    pub audition: Option<Request>,
     /// A saved project's clip; it outranks what the model would make today.
     pub restored: Option<(Request, Arc<Clip>)>,
 }
@@ -315,8 +408,12 @@ impl End {
         self.wanted = self.wanted.or(self.failed.take());
     }
 
-    pub fn set(&self, activity: Activity) {
-        self.shared.lock().status.activity = activity;
+    /// What is being done for a request, and what it looks like when that is new.
+    pub fn set(&self, activity: Activity, request: &Request, sketch: Option<Arc<Sketch>>) {
+        let status = &mut self.shared.lock().status;
+        status.activity = activity;
+        let before = status.making.take().filter(|(making, _)| making == request);
+        status.making = Some((*request, sketch.or(before.and_then(|(_, sketch)| sketch))));
     }
 }
 
@@ -324,6 +421,7 @@ pub(super) fn open(engine: Arc<Engine>, id: u64, alive: bool) -> (Session, Line,
     let (requests, requests_out) = RingBuffer::new(REQUESTS);
     let (deliveries_in, deliveries) = RingBuffer::new(DELIVERIES);
     let (spent, spent_out) = RingBuffer::new(SPENT);
+    let (auditions_in, auditions) = RingBuffer::new(AUDITIONS);
     let activity = match alive {
         true => Activity::Idle,
         false => Activity::Failed(
@@ -338,11 +436,17 @@ pub(super) fn open(engine: Arc<Engine>, id: u64, alive: bool) -> (Session, Line,
         speeds: Vec::new(),
         request: None,
         clip: None,
+        sketch: None,
         seconds: None,
+        pace: None,
+        making: None,
+        auditioned: None,
+        compared: [None; 2],
         history: Vec::new(),
     };
     let state = State { status, saved: SavedModel::default(), looked_up: true, choice: 0 };
-    let shared = Arc::new(Shared { state: Mutex::new(state), model: AtomicU64::new(0) });
+    let shared =
+        Arc::new(Shared { state: Mutex::new(state), model: AtomicU64::new(0), auditions: Mutex::new(auditions_in) });
     let thread = engine.thread.clone();
     let end = End {
         id,
@@ -352,7 +456,12 @@ pub(super) fn open(engine: Arc<Engine>, id: u64, alive: bool) -> (Session, Line,
         shared: shared.clone(),
         wanted: None,
         failed: None,
+        audition: None,
         restored: None,
     };
-    (Session { engine, id, shared: shared.clone() }, Line { requests, deliveries, spent, shared, thread }, end)
+    (
+        Session { engine, id, shared: shared.clone() },
+        Line { requests, deliveries, auditions, spent, shared, thread },
+        end,
+    )
 }

@@ -12,11 +12,13 @@ use crossbeam_channel::Receiver;
 use super::cache::Cache;
 use super::library;
 use super::neighbours::Neighbours;
+use super::pace::Stopwatch;
 use super::rack::{Health, Hear, Rack, Source};
-use super::session::{Activity, End};
-use super::{BUILT_IN, Failure, Load, ModelInfo, Request, SavedModel};
+use super::session::{Activity, Audition, End};
+use super::{BUILT_IN, Failure, Load, ModelInfo, Request, SavedModel, Sketch};
 use crate::clip::Clip;
 use crate::measure;
+use crate::model::Canvas;
 use crate::settings::Home;
 
 /// What other threads tell the engine.
@@ -34,6 +36,8 @@ pub(super) enum Errand {
     Choose(PathBuf),
     Relocate(PathBuf),
     Retry,
+    Find(u64),
+    Audition(Request),
 }
 
 /// How long to wait before a delivery that found its ring full is tried again.
@@ -45,6 +49,8 @@ pub(super) struct Worker {
     rack: Rack,
     cache: Cache,
     neighbours: Neighbours,
+    /// Where generators leave sketches of what they make.
+    canvas: Arc<Canvas>,
     turn: usize,
 }
 
@@ -114,8 +120,10 @@ impl Worker {
         health: Arc<Mutex<Health>>,
     ) -> Self {
         let door = Door { inbox, stop, ends: Vec::new(), errands: Vec::new() };
-        let rack = Rack::new(load, home.clone(), health);
-        Self { door, home, rack, cache: Cache::default(), neighbours: Neighbours::default(), turn: 0 }
+        let canvas = Arc::new(Canvas::default());
+        let rack = Rack::new(load, home.clone(), health, canvas.clone());
+        let (cache, neighbours) = (Cache::default(), Neighbours::default());
+        Self { door, home, rack, cache, neighbours, canvas, turn: 0 }
     }
 
     pub fn run(mut self) {
@@ -131,7 +139,7 @@ impl Worker {
                     }
                 }
                 None => {
-                    if !self.look_up() && !self.prepare() {
+                    if !self.listen_to() && !self.look_up() && !self.prepare() {
                         // A wish or command that came since `listen` left a token: park returns at once.
                         std::thread::park();
                     }
@@ -161,6 +169,9 @@ impl Worker {
         let speeds = self.rack.speeds(request.model);
         self.door.listen();
         let wanted = self.door.wants(id, &request);
+        if let Some(end) = self.door.end(id) {
+            end.shared.lock().status.making = None;
+        }
         let Some(end) = self.door.end(id).filter(|_| wanted) else { return true };
         let activity = match &clip {
             Ok(_) => Activity::Ready,
@@ -181,29 +192,86 @@ impl Worker {
         if clip.as_ref().is_some_and(|clip| Cache::has_room_for_neighbours(clip)) {
             self.neighbours.plan(request);
         }
-        end.deliver(request, clip)
+        let delivered = end.deliver(request, clip.clone());
+        if let Some(clip) = clip {
+            // Nobody waits for the picture.
+            let sketch = Sketch::of(&clip);
+            let mut state = end.shared.lock();
+            let shown = state.status.clip.as_ref().is_some_and(|shown| Arc::ptr_eq(shown, &clip));
+            state.status.sketch = shown.then(|| Arc::new(sketch)).or(state.status.sketch.take());
+        }
+        delivered
     }
 
     /// Generates for a session that waits; a device that fails gives way to the next.
     fn make(&mut self, id: u64, request: &Request) -> Result<Arc<Clip>, Failure> {
         loop {
             let source = self.source(id, request.model)?;
-            let door = &mut self.door;
+            let (door, canvas) = (&mut self.door, &self.canvas);
+            let mut watch = Stopwatch::default();
+            canvas.take();
             let mut hear = |activity| {
                 door.listen();
                 if !door.wants(id, request) {
                     return ControlFlow::Break(());
                 }
+                if let Activity::Generating(step, steps) = activity {
+                    watch.hear(step, steps, request);
+                }
                 if let Some(end) = door.end(id) {
-                    end.set(activity);
+                    end.set(activity, request, canvas.take());
                 }
                 ControlFlow::Continue(())
             };
             match make(&mut self.rack, &mut self.cache, &source, request, &mut hear) {
                 Err(Failure::Device(_)) => {}
-                other => return other,
+                other => {
+                    if let (Some(pace), Ok(_), Some(end)) = (watch.pace(request), &other, self.door.end(id)) {
+                        end.shared.lock().status.pace = Some(pace);
+                    }
+                    return other;
+                }
             }
         }
+    }
+
+    /// Makes one clip that a session would listen to and that was not there, until somebody wants
+    /// something. False when there is nothing to do.
+    fn listen_to(&mut self) -> bool {
+        let waits = self.door.ends.iter().find_map(|end| Some((end.id, end.audition?)));
+        let Some((id, request)) = waits else { return false };
+        let clip = self.door.end(id).and_then(|e| e.kept(&request)).or_else(|| self.cache.get(&request));
+        let made = clip.map_or_else(
+            || {
+                let source = self.source(id, request.model)?;
+                let door = &mut self.door;
+                let mut hear = |_| {
+                    door.listen();
+                    let still = door.end(id).is_some_and(|e| e.audition == Some(request));
+                    if still && door.quiet() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                };
+                make(&mut self.rack, &mut self.cache, &source, &request, &mut hear)
+            },
+            Ok,
+        );
+        let Some(end) = self.door.end(id) else { return true };
+        match made {
+            // It is tried again when whoever wanted something has it.
+            Err(Failure::Cancelled | Failure::Device(_)) => return true,
+            Err(failure) => {
+                let mut state = end.shared.lock();
+                state.status.notice = Some(failure.to_string());
+                state.status.auditioned = None;
+            }
+            Ok(clip) => {
+                let wanted = end.shared.lock().status.auditioned == Some(request);
+                if wanted {
+                    end.shared.audition(Audition::Play(clip));
+                }
+            }
+        }
+        end.audition = None;
+        true
     }
 
     /// Makes one neighbour of what was heard last, if its model is there and until somebody wants
@@ -294,6 +362,19 @@ impl Worker {
         let (path, same) = match errand {
             Errand::Choose(path) => (path, false),
             Errand::Relocate(path) => (path, true),
+            Errand::Find(model) => match library::of_id(model, &self.home) {
+                Some(path) => (path, false),
+                None => {
+                    shared.lock().status.notice = Some(library::unknown(&self.home));
+                    return;
+                }
+            },
+            Errand::Audition(request) => {
+                if let Some(end) = self.door.end(id) {
+                    end.audition = Some(request);
+                }
+                return;
+            }
             Errand::Retry => {
                 self.rack.retry(&before.hash);
                 self.door.ends.iter().for_each(|e| e.shared.lock().status.notice = None);

@@ -2,13 +2,15 @@
 //! device; it runs on the engine's background thread or in the companion.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::drift::Steady;
 use super::job::PLAIN;
-use super::{Header, Job, Model, ModelError};
+use super::watch::Watched;
+use super::{Canvas, Header, Job, Model, ModelError};
 use crate::clip::Clip;
 use crate::codec::{CodecError, Latents};
 use crate::flow::guidance::Guided;
@@ -85,6 +87,7 @@ pub struct Generator {
     device: Device,
     /// Standardised latents of recent loops, the newest first.
     bases: Vec<(Job, Vec<f32>)>,
+    canvas: Option<Arc<Canvas>>,
 }
 
 /// Hears (step, steps) and may end a run; at last, several times, (steps, steps): the latents are there
@@ -103,13 +106,13 @@ impl Generator {
     /// The net with Burn, whatever the device.
     pub fn burn(model: Model, device: Device) -> Result<Self, GenerateError> {
         let net = guarded(|| model.net(&device))?.map_err(GenerateError::Device)?;
-        Ok(Self { model, net: Net::Burn(Box::new(net)), device, bases: Vec::new() })
+        Ok(Self { model, net: Net::Burn(Box::new(net)), device, bases: Vec::new(), canvas: None })
     }
 
     /// The net packed for certain instructions of the CPU and a certain team of threads.
     pub fn packed(model: Model, storage: Storage, cpu: Cpu) -> Result<Self, GenerateError> {
         let net = PackedUNet::new(&model.header.net, &model.weights, storage, cpu);
-        Ok(Self { model, net: Net::Packed(Box::new(net)), device: Device::flex(), bases: Vec::new() })
+        Ok(Self { model, net: Net::Packed(Box::new(net)), device: Device::flex(), bases: Vec::new(), canvas: None })
     }
 
     /// Drops the weights that the net was made of: the model behind it can generate, but not be saved or put on
@@ -150,6 +153,11 @@ impl Generator {
     /// The model behind it.
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// Leaves sketches of what is being made on a canvas. For nets on the CPU.
+    pub fn draw_on(&mut self, canvas: Arc<Canvas>) {
+        self.canvas = Some(canvas);
     }
 
     /// Generates one clip; `progress` hears (step, steps) and may cancel.
@@ -276,7 +284,9 @@ impl Generator {
         run: &Run<'_>,
         progress: &mut Progress<'_>,
     ) -> Result<Vec<f32>, GenerateError> {
-        let net = Guided { net: &self.net, strength: f32::from(run.guidance) / f32::from(PLAIN) };
+        let guided = Guided { net: &self.net, strength: f32::from(run.guidance) / f32::from(PLAIN) };
+        let see = |values| self.draw(values, shape[2]);
+        let net = Watched::new(&guided, self.canvas.is_some().then_some(&see));
         let work = || {
             let x = Tensor::<3>::from_data(TensorData::new(start, shape), &self.device);
             let x = run.solver.solve(&net, x, &run.path, progress);
@@ -291,6 +301,16 @@ impl Generator {
         match values.iter().all(|v| v.is_finite()) {
             true => Ok(values),
             false => Err(GenerateError::NotFinite),
+        }
+    }
+
+    /// Leaves a sketch of standardised latents `[channel, frame]`. What cannot be drawn is not.
+    fn draw(&self, mut values: Vec<f32>, frames: usize) {
+        self.unnormalise(&mut values, frames);
+        let latents = Latents { channels: self.model.header.net.channels, frames, values };
+        let sketch = self.model.codec.as_ref().map(|codec| codec.sketch(&latents));
+        if let (Some(canvas), Some(Ok(sketch))) = (&self.canvas, sketch) {
+            canvas.leave(sketch);
         }
     }
 
@@ -323,6 +343,8 @@ fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, GenerateError> {
 
 /// The factory model's file, part of the program.
 const EMBEDDED: &[u8] = include_bytes!("../../assets/factory.flow");
+/// Its length.
+pub const EMBEDDED_BYTES: u64 = EMBEDDED.len() as u64;
 const EMBEDDED_NAME: &str = "the built-in model";
 
 /// The factory model.

@@ -12,6 +12,7 @@ pub mod generator;
 mod import;
 pub mod job;
 pub mod spread;
+mod watch;
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
@@ -21,14 +22,17 @@ use burn::tensor::Device;
 use half::f16;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
+pub use crate::codec::LATENTS_PER_BEAT;
+pub use crate::codec::sketch::{Sketch, outline};
 use crate::codec::{Codec, CodecConfig};
 use crate::flow::unet::{UNet, UNetConfig, Weight, Weights, with_weights};
 
 pub use drift::Drift;
-pub use generator::{GenerateError, Generator, embedded_header, embedded_model};
+pub use generator::{EMBEDDED_BYTES, GenerateError, Generator, embedded_header, embedded_model};
 pub use import::{convert_state, import_pytorch};
 pub use job::Job;
 pub use spread::Spread;
+pub use watch::Canvas;
 
 /// The layout's version; a file of another one is refused.
 pub const VERSION: u32 = 2;

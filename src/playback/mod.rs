@@ -102,6 +102,16 @@ impl Player {
         self.clips.newest()
     }
 
+    /// The clip that is heard, or would be.
+    pub fn playing(&self) -> Option<&Arc<Clip>> {
+        self.clips.current.as_ref()
+    }
+
+    /// True while a clip waits for its moment.
+    pub fn waits(&self) -> bool {
+        self.clips.waits()
+    }
+
     /// True when `swap` may be called: all spent clips were taken back.
     pub fn takes_clip(&self) -> bool {
         self.clips.takes()

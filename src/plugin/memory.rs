@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clap::saves_preset;
 use crate::clip::{Clip, Provenance};
-use crate::engine::{Request, SavedModel, Session};
+use crate::engine::{Heard, Request, SavedModel, Session};
 
 /// Layout of what is saved; a newer one is left alone.
 const VERSION: u32 = 1;
@@ -137,14 +137,14 @@ impl<'a> PersistentField<'a, SavedModel> for ModelMemory {
 /// What was heard before, as a persistent field. A preset starts anew.
 pub struct Past(pub Arc<Session>);
 
-impl<'a> PersistentField<'a, Vec<Request>> for Past {
-    fn set(&self, history: Vec<Request>) {
+impl<'a> PersistentField<'a, Vec<Heard>> for Past {
+    fn set(&self, history: Vec<Heard>) {
         self.0.restore_history(history);
     }
 
     fn map<F, R>(&self, f: F) -> R
     where
-        F: Fn(&Vec<Request>) -> R,
+        F: Fn(&Vec<Heard>) -> R,
     {
         f(&if saves_preset() { Vec::new() } else { self.0.status().history })
     }

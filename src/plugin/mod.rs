@@ -7,10 +7,12 @@
 //! offline and a note sounds, it waits for the clip that the automation asks for at that sample, so a
 //! bounce is the same every time; when that clip fails, the bounce goes on with the last one.
 
+mod audition;
 pub mod choices;
 mod clap;
 pub mod companion;
 mod memory;
+mod monitor;
 mod notes;
 mod params;
 mod song;
@@ -19,7 +21,6 @@ mod wish;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use nice_plug::prelude::*;
@@ -28,6 +29,8 @@ use nice_plug_egui::EguiEditor;
 use crate::editor::{self, App};
 use crate::engine::{Engine, Line, Session};
 use crate::playback::{self, Player, Settings, Transport};
+use audition::Listening;
+pub use monitor::{Monitor, Seen};
 pub use params::{FlowloopParams, MAX_SEED, MAX_STEPS, MAX_STYLE, MAX_TAKE};
 use song::Song;
 use wish::Wish;
@@ -43,12 +46,13 @@ pub struct Flowloop {
     session: Arc<Session>,
     line: Line,
     player: Player,
+    listening: Listening,
     wish: Wish,
     song: Song,
     /// The host said at activation that it renders offline.
     offline: bool,
-    /// Place of the newest note in the loop, for the editor; bits of an f32, negative when silent.
-    playhead: Arc<AtomicU32>,
+    /// For the editor.
+    monitor: Arc<Monitor>,
 }
 
 impl Default for Flowloop {
@@ -60,10 +64,11 @@ impl Default for Flowloop {
             session,
             line,
             player: Player::new(44_100.0),
+            listening: Listening::default(),
             wish: Wish::default(),
             song: Song::default(),
             offline: false,
-            playhead: Arc::new(AtomicU32::new((-1f32).to_bits())),
+            monitor: Arc::default(),
         }
     }
 }
@@ -133,6 +138,21 @@ impl Flowloop {
         Some(Transport { beats, bpm, cycle: host.loop_range_beats() })
     }
 
+    /// Tells the editor of the block.
+    fn tell(&self, host: &nice_plug::prelude::Transport, offline: bool, left: &[f32], right: &[f32]) {
+        self.monitor.tell(&Seen {
+            blocks: 0,
+            playhead: self.player.position(),
+            clip: self.player.playing().map_or(0, |clip| Arc::as_ptr(clip) as usize),
+            waits: self.player.waits(),
+            auditions: !offline && self.listening.sounds(),
+            transport: host.playing,
+            bpm: wish::bpm(host),
+            bar: wish::bar(host),
+            peak: left.iter().chain(right).fold(0f32, |m, s| m.max(s.abs())),
+        });
+    }
+
     /// Renders between the notes of the block, which is offline or not.
     fn render(&mut self, context: &mut impl ProcessContext<Self>, offline: bool, left: &mut [f32], right: &mut [f32]) {
         let settings = self.settings(context.transport());
@@ -199,7 +219,7 @@ impl Plugin for Flowloop {
     }
 
     fn editor(&mut self, _executor: AsyncExecutor<Self>) -> Option<Self::Editor> {
-        editor::create(self.params.clone(), self.session.clone(), self.playhead.clone())
+        editor::create(self.params.clone(), self.session.clone(), self.monitor.clone())
     }
 
     fn activate(
@@ -209,12 +229,14 @@ impl Plugin for Flowloop {
         _context: &mut impl ActivateContext<Self>,
     ) -> bool {
         self.player.set_sample_rate(f64::from(config.sample_rate));
+        self.listening.set_sample_rate(f64::from(config.sample_rate));
         self.offline = config.process_mode == ProcessMode::Offline;
         true
     }
 
     fn reset(&mut self) {
         self.player.reset();
+        self.listening.reset();
     }
 
     fn process(
@@ -234,8 +256,12 @@ impl Plugin for Flowloop {
         left.fill(0.0);
         right.fill(0.0);
         self.render(context, offline, left, right);
-        let playhead = self.player.position().unwrap_or(-1.0);
-        self.playhead.store(playhead.to_bits(), Ordering::Relaxed);
+        // A bounce is of the project alone.
+        self.listening.exchange(&mut self.line);
+        if !offline {
+            self.listening.render(self.params.output.linear_gain(), left, right);
+        }
+        self.tell(context.transport(), offline, left, right);
         ProcessStatus::KeepAlive
     }
 }

@@ -96,13 +96,16 @@ fn history_is_what_was_heard_and_survives_saving() {
     for seed in [1, 500, 500, 1] {
         ask(&mut line, of(seed));
     }
-    let history = session.status().history;
-    assert_eq!(history, [of(1), of(500), of(1)]);
+    let requests = |session: &Session| session.status().history.iter().map(|h| h.request).collect::<Vec<_>>();
+    assert_eq!(requests(&session), [of(1), of(500)], "what is heard again keeps its place");
+    session.star(&of(1), true);
     for seed in 0..40 {
         ask(&mut line, of(seed));
     }
     let history = session.status().history;
-    assert_eq!((history.len(), history[0], history[31]), (HISTORY, of(8), of(39)));
+    let (first, last) = (&history[0], &history[HISTORY - 1]);
+    assert_eq!((history.len(), first.request, first.starred, last.request), (HISTORY, of(1), true, of(39)));
+    assert!(history[1].request == of(9) && !last.outline.is_empty(), "the oldest without a star are gone");
 
     // In either order a state is restored as it was saved, also when it is saved at once.
     for clip_first in [true, false] {
