@@ -14,13 +14,15 @@ use flowloop::model::{Canvas, Generator, Job, embedded_model};
 fn sketches_lead_to_the_loop_and_leave_it_as_it_is() {
     let cpu = device::choose("cpu").unwrap();
     let mut generator = Generator::new(embedded_model().unwrap(), cpu.device).unwrap();
-    let job = Job { seed: 5, steps: 32, ..Job::default() };
+    let job = Job { seed: 5, steps: 64, ..Job::default() };
     let alone = generator.generate(&job, &mut |_, _| ControlFlow::Continue(())).unwrap();
     let canvas = Arc::new(Canvas::default());
     generator.draw_on(canvas.clone());
     let mut sketches = Vec::new();
     let mut progress = |_: u32, _: u32| {
         sketches.extend(canvas.take());
+        // As on a slower machine: sketches may take a share of the time.
+        std::thread::sleep(Duration::from_millis(20));
         ControlFlow::Continue(())
     };
     let watched = generator.generate(&job, &mut progress).unwrap();
@@ -41,7 +43,7 @@ fn a_session_sees_what_is_being_made_and_then_the_loop() {
     let cpu = |order: &Order| generator(&Order { device: "cpu".into(), ..order.clone() });
     let engine = Engine::start(Box::new(cpu));
     let (session, mut line) = engine.open();
-    let request = Request::new(3, 32, 0, 8, 120.0);
+    let request = Request::new(3, 128, 0, 32, 120.0);
     assert!(line.request(request));
     let (start, mut made) = (Instant::now(), Vec::new());
     let delivery = loop {
