@@ -9,6 +9,8 @@ pub struct MelBank {
     bands: Vec<(usize, Vec<f32>)>,
     /// Per bin: lower band and the share of the one above.
     position: Vec<(usize, f32)>,
+    /// Per bin: share of the magnitude that is left below the lowest band.
+    skirt: Vec<f32>,
     floor: f32,
 }
 
@@ -17,6 +19,17 @@ const SPAN: RangeInclusive<f32> = 40.0..=18_000.0;
 
 fn mel(hertz: f64) -> f64 {
     2595.0 * (1.0 + hertz / 700.0).log10()
+}
+
+/// Magnitude of a Hann window's spectrum so many bins away from its middle; 1 above it.
+fn lobe(away: f64) -> f64 {
+    let x = std::f64::consts::PI * away;
+    match away {
+        ..=0.0 => 1.0,
+        2.0.. => 0.0,
+        _ if (away - 1.0).abs() < 1e-6 => 0.5,
+        _ => x.sin() / (x * (1.0 - away * away)),
+    }
 }
 
 /// Centre in hertz of band `band` of `bands`, where nothing else is asked for than [`MelBank::new`] gives.
@@ -59,7 +72,13 @@ impl MelBank {
             let low = (p as usize).min(bands - 2);
             (low, (p - low as f64) as f32)
         });
-        Self { bands: (0..bands).map(band).collect(), position: position.collect(), floor: 10f32.powf(floor_db / 10.0) }
+        let lowest_bin = 700.0 * (10f64.powf(lowest / 2595.0) - 1.0) / hertz(1);
+        Self {
+            bands: (0..bands).map(band).collect(),
+            position: position.collect(),
+            skirt: (0..bins).map(|bin| lobe(lowest_bin - bin as f64) as f32).collect(),
+            floor: 10f32.powf(floor_db / 10.0),
+        }
     }
 
     /// The band at or below a bin, and the share of the one above.
@@ -75,12 +94,13 @@ impl MelBank {
         }
     }
 
-    /// Magnitudes per bin from decibels per band; the floor becomes silence.
+    /// Magnitudes per bin from decibels per band; the floor becomes silence. Below the lowest band they fall as
+    /// those of a tone in it: were they level, a bass would beat with what was never there.
     pub fn magnitudes(&self, decibels: &[f32], out: &mut [f32]) {
-        for ((low, share), out) in self.position.iter().zip(out) {
+        for (((low, share), skirt), out) in self.position.iter().zip(&self.skirt).zip(out) {
             let db = decibels[*low] * (1.0 - share) + decibels[low + 1] * share;
             let power = 10f32.powf(db / 10.0) - 2.0 * self.floor;
-            *out = power.max(0.0).sqrt();
+            *out = power.max(0.0).sqrt() * skirt;
         }
     }
 }

@@ -129,7 +129,35 @@ fn rise(hertz: f32, border: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::frames::centres;
+    use super::super::phase;
     use super::*;
+
+    #[test]
+    fn a_low_tone_stays_steady() {
+        let of = |from_hz, window, frames_per_latent, bands| Resolution { from_hz, window, frames_per_latent, bands };
+        let layers = Layer::all(&[of(0.0, 2048, 6, 48), of(800.0, 512, 16, 56)], -72.0);
+        let (low, patch, latents, len) = (&layers[0], layers[1].patch.end, 16, 44_100);
+        let tone = |hertz: f32| move |i: usize| 0.5 * (std::f32::consts::TAU * hertz * i as f32 / len as f32).sin();
+        for hertz in [36.0, 45.0, 52.0, 80.0] {
+            let signal: Vec<f32> = (0..len).map(tone(hertz)).collect();
+            let mut spectra = Vec::new();
+            low.framing.analyse(&signal, &centres(len, 6 * latents), &mut spectra);
+            let mut patches = vec![-72.0; latents * patch];
+            for (k, frame) in spectra.chunks_exact(low.framing.bins()).enumerate() {
+                let power: Vec<f32> = frame.iter().map(|c| c.norm_sqr()).collect();
+                let at = k / 6 * patch + k % 6 * low.rows.len();
+                low.bank.decibels(&power, &mut patches[at..at + 48]);
+            }
+            let (magnitudes, short) = (low.magnitudes(&patches, patch, 0), len.div_ceil(low.decimation));
+            let centres = centres(short, 6 * latents);
+            let back = phase::signal_of(&low.decimated, &magnitudes, &centres, short, 16, &mut || true).unwrap();
+            // About a twentieth of a second each.
+            let powers: Vec<f32> = back.chunks_exact(138).map(|c| c.iter().map(|s| s * s).sum()).collect();
+            let [least, most] = [f32::min, f32::max].map(|f| powers.iter().copied().reduce(f).unwrap());
+            assert!(most < 1.3 * least, "{hertz} Hz: between {least} and {most}");
+        }
+    }
 
     #[test]
     fn ranges_share_the_power_of_each_frequency() {
