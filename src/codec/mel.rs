@@ -72,7 +72,7 @@ impl MelBank {
             let low = (p as usize).min(bands - 2);
             (low, (p - low as f64) as f32)
         });
-        let lowest_bin = 700.0 * (10f64.powf(lowest / 2595.0) - 1.0) / hertz(1);
+        let lowest_bin = f64::from(*span.start()) / hertz(1);
         Self {
             bands: (0..bands).map(band).collect(),
             position: position.collect(),

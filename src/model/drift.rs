@@ -167,9 +167,9 @@ impl Correction for Measuring<'_> {
         let [_, channels, frames] = x.dims();
         let x = self.wanted.components(x);
         let values = x.clone().into_data().try_into_vec::<f32>().expect("latents are 32-bit floats");
-        let is = spread::moments(values.chunks_exact(channels * frames).map(|one| (one, frames)), channels);
+        let [mean, is_within, is_between] =
+            spread::moments(values.chunks_exact(channels * frames).map(|one| (one, frames)), channels);
         let [centre, within, between] = self.wanted.at(to, frames);
-        let [mean, is_within, is_between] = is;
         let beyond: Vec<f32> = mean.iter().zip(&centre).map(|(is, wanted)| is - wanted).collect();
         let ratio = |(is, wanted): (&f32, &f32)| (is / wanted).clamp(*SOUND.start(), *SOUND.end());
         let by = |is: &[f32], wanted: &[f32]| -> Vec<f32> { is.iter().zip(wanted).map(ratio).collect() };

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use flowloop::dataset::{self, ScanOptions};
 use flowloop::device::Adapter;
 use flowloop::model::{Generator, Model, Precision, Spread, drift};
-use flowloop::training::latents::{Encoded, LatentSet};
+use flowloop::training::latents::LatentSet;
 
 #[derive(Args)]
 pub struct Calibrate {
@@ -50,13 +49,9 @@ impl Calibrate {
 /// How the loops of a folder spread in the model's latents.
 fn spread(model: &Model, folder: &Path) -> anyhow::Result<Spread> {
     let codec = model.codec.clone().context("the model has no codec: its latents belong to another one")?;
-    let mut progress = super::Progress::new(0, "reading and encoding");
-    let encode = |clip| Encoded::of(&codec, &clip);
-    let scanned = dataset::scan_each(folder, &ScanOptions::default(), &encode, &mut |done, total| {
-        progress.set(done as u64, total as u64);
-    })?;
+    let scanned = super::train::loops::encoded_by(&codec, folder)?;
     let loops: Vec<_> = scanned.loops.iter().collect();
-    Ok(LatentSet::new(&loops, &[], codec.clone(), Some(model), model.header.net.stride())?.spread)
+    Ok(LatentSet::new(&loops, &[], codec, Some(model), model.header.net.stride())?.spread)
 }
 
 /// The model with its drift measured anew.

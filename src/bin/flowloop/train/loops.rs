@@ -25,6 +25,15 @@ const ENOUGH_MINUTES: f64 = 10.0;
 /// Solver steps behind the pairs of --straighten.
 const TEACHER_STEPS: u32 = 16;
 
+/// The loops of a folder as a codec encodes them, one after the other: memory holds no more than latents.
+pub(crate) fn encoded_by(codec: &Codec, folder: &Path) -> anyhow::Result<Dataset<Encoded>> {
+    let mut progress = Progress::new(0, "reading and encoding");
+    let encode = |clip| Encoded::of(codec, &clip);
+    Ok(dataset::scan_each(folder, &ScanOptions::default(), &encode, &mut |done, total| {
+        progress.set(done as u64, total as u64);
+    })?)
+}
+
 impl Train {
     /// What there is to learn from, encoded and standardised.
     pub(super) fn latent_set(&self, base: Option<&Model>) -> anyhow::Result<LatentSet> {
@@ -62,19 +71,8 @@ impl Train {
     /// The codec, of `base` or fitted on as much of the folder as memory holds well, and the loops as it
     /// encodes them.
     fn encoded(&self, folder: &Path, base: Option<&Model>) -> anyhow::Result<(Codec, Dataset<Encoded>)> {
-        let encode_all = |codec: &Codec| {
-            let mut progress = Progress::new(0, "reading and encoding");
-            dataset::scan_each(
-                folder,
-                &ScanOptions::default(),
-                &|clip| Encoded::of(codec, &clip),
-                &mut |done, total| {
-                    progress.set(done as u64, total as u64);
-                },
-            )
-        };
         if let Some(codec) = base.and_then(|b| b.codec.clone()) {
-            let scanned = encode_all(&codec)?;
+            let scanned = encoded_by(&codec, folder)?;
             println!("{}", self.found(&scanned));
             self.split(&scanned)?;
             return Ok((codec, scanned));
@@ -92,7 +90,7 @@ impl Train {
         drop(progress);
         if !some.whole {
             drop(some);
-            let scanned = encode_all(&codec)?;
+            let scanned = encoded_by(&codec, folder)?;
             println!("{}", self.found(&scanned));
             return Ok((codec, scanned));
         }

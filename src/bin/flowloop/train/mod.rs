@@ -14,7 +14,7 @@ use flowloop::model::{Header, Model, Precision, VERSION};
 use flowloop::training::latents::LatentSet;
 use flowloop::training::{Trainer, TrainingConfig, checkpoint, constant_loss, straighten};
 
-mod loops;
+pub(crate) mod loops;
 
 #[derive(Args)]
 pub struct Train {
