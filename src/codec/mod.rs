@@ -7,23 +7,25 @@
 //! phases ([`phase`]). Rolling a loop by one latent rolls its latents by one.
 //! Nothing here needs a GPU or a net; any thread but the audio thread may call it.
 
+#[cfg(feature = "companion")]
+mod fit;
 pub mod frames;
+pub mod levels;
 pub mod mel;
+mod patches;
 #[cfg(feature = "companion")]
 mod pca;
 mod phase;
 pub mod resolution;
 pub mod sketch;
+mod texture;
 
-#[cfg(feature = "companion")]
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-use rayon::prelude::*;
 
 use crate::clip::{Clip, SAMPLE_RATE};
 use crate::resample;
 use frames::centres;
+pub use levels::Levels;
 use resolution::{Layer, Resolution};
 pub use sketch::Sketch;
 
@@ -35,9 +37,6 @@ const MAX_BEATS: usize = 256;
 const MAX_SPECTRA: usize = 65_536;
 /// Most ranges of frequencies.
 const MAX_RESOLUTIONS: usize = 4;
-/// Loops that the gain is measured on, at most.
-#[cfg(feature = "companion")]
-const GAIN_LOOPS: usize = 200;
 
 /// Settings; part of the model file.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -147,87 +146,17 @@ pub struct Codec {
     gain: Vec<f32>,
     /// Likewise: the most decibels that a loop had; no decoded spectrum exceeds it.
     ceiling: Vec<f32>,
+    /// Likewise: how much of the grain of noise decoding adds, see [`texture`].
+    texture: Vec<f32>,
 }
 
 impl Codec {
-    fn new(config: CodecConfig, [mean, analysis, synthesis, gain, ceiling]: [Vec<f32>; 5]) -> Self {
+    fn new(config: CodecConfig, [mean, analysis, synthesis, gain, ceiling, texture]: [Vec<f32>; 6]) -> Self {
         let layers = Layer::all(&config.resolutions, config.floor_db);
         let most = config.most_spectra() as f32;
         let weight = |r: &Resolution| (most / r.frames_per_latent as f32).sqrt();
         let weights = config.resolutions.iter().flat_map(|r| std::iter::repeat_n(weight(r), r.patch())).collect();
-        Self { config, layers, mean, analysis, synthesis, weights, gain, ceiling }
-    }
-
-    /// Fits the components on loops; `progress` hears (loops done, loops).
-    #[cfg(feature = "companion")]
-    pub fn fit(
-        config: CodecConfig,
-        clips: &[&Clip],
-        progress: &mut dyn FnMut(usize, usize),
-    ) -> Result<Self, CodecError> {
-        config.validate()?;
-        let rows = config.rows();
-        let blank = Self::new(config.clone(), [vec![], vec![], vec![], vec![0.0; rows], vec![f32::MAX; rows]]);
-        let mut moments = pca::Moments::new(config.patch());
-        let mut ceiling = vec![config.floor_db; rows];
-        for (i, clips16) in clips.chunks(16).enumerate() {
-            let patches: Result<Vec<Vec<f32>>, CodecError> = clips16.par_iter().map(|c| blank.patches(c)).collect();
-            for mut patches in patches? {
-                blank.each_spectrum(&patches, |rows, spectrum| {
-                    ceiling[rows].iter_mut().zip(spectrum).for_each(|(c, d)| *c = c.max(*d));
-                });
-                for patch in patches.chunks_exact_mut(blank.weights.len()) {
-                    patch.iter_mut().zip(&blank.weights).for_each(|(v, w)| *v *= w);
-                }
-                moments.add(&patches);
-            }
-            progress((i * 16 + clips16.len()).min(clips.len()), clips.len());
-        }
-        if moments.count() < 2 * config.channels {
-            return Err(CodecError::TooFew { patches: moments.count(), channels: config.channels });
-        }
-        let pca::Basis { mut mean, analysis, synthesis } = moments.basis(config.channels);
-        mean.iter_mut().zip(&blank.weights).for_each(|(m, w)| *m /= w);
-        let codec = Self { mean, analysis, synthesis, ..blank };
-        let gain = codec.lost_power(clips)?;
-        Ok(Self { gain, ceiling, ..codec })
-    }
-
-    /// Power in by power out of each band, in decibels, over [`GAIN_LOOPS`] of the loops. Averages
-    /// of decibels lie below the decibels of averages: without it decoding is too quiet.
-    #[cfg(feature = "companion")]
-    fn lost_power(&self, clips: &[&Clip]) -> Result<Vec<f32>, CodecError> {
-        let power = |patches: &[f32]| {
-            let mut sum = vec![0f64; self.config.rows()];
-            self.each_spectrum(patches, |rows, spectrum| {
-                sum[rows].iter_mut().zip(spectrum).for_each(|(s, d)| *s += 10f64.powf(f64::from(*d) / 10.0));
-            });
-            sum
-        };
-        let some: Vec<_> = clips.iter().step_by(clips.len().div_ceil(GAIN_LOOPS)).collect();
-        let both = some.into_par_iter().map(|clip| {
-            let patches = self.patches(clip)?;
-            Ok((power(&patches), power(&self.unproject(&self.project(&patches)))))
-        });
-        let both: Result<Vec<_>, CodecError> = both.collect();
-        let (mut before, mut after) = (vec![0f64; self.config.rows()], vec![0f64; self.config.rows()]);
-        for (a, b) in both? {
-            before.iter_mut().zip(a).for_each(|(s, v)| *s += v);
-            after.iter_mut().zip(b).for_each(|(s, v)| *s += v);
-        }
-        Ok(before.iter().zip(&after).map(|(a, b)| (10.0 * (a / b).log10()) as f32).collect())
-    }
-
-    /// Calls `see` with each spectrum of patches and where its values lie in gain and ceiling.
-    #[cfg(feature = "companion")]
-    fn each_spectrum(&self, patches: &[f32], mut see: impl FnMut(Range<usize>, &[f32])) {
-        for patch in patches.chunks_exact(self.weights.len()) {
-            for layer in &self.layers {
-                for spectrum in patch[layer.patch.clone()].chunks_exact(layer.rows.len()) {
-                    see(layer.rows.clone(), spectrum);
-                }
-            }
-        }
+        Self { config, layers, mean, analysis, synthesis, weights, gain, ceiling, texture }
     }
 
     /// The settings.
@@ -240,31 +169,18 @@ impl Codec {
         Ok(self.project(&self.patches(clip)?))
     }
 
-    /// Latents of patches.
-    fn project(&self, patches: &[f32]) -> Latents {
-        let (patch, channels) = (self.config.patch(), self.config.channels);
-        let frames = patches.len() / patch;
-        let mut values = vec![0.0; channels * frames];
-        for (frame, p) in patches.chunks_exact(patch).enumerate() {
-            let centred = p.iter().zip(&self.mean).zip(&self.weights).map(|((v, m), w)| (v - m) * w);
-            let centred: Vec<f32> = centred.collect();
-            for (channel, component) in self.analysis.chunks_exact(patch).enumerate() {
-                values[channel * frames + frame] = component.iter().zip(&centred).map(|(c, v)| c * v).sum();
-            }
-        }
-        Latents { channels, frames, values }
-    }
-
     /// Decodes latents at a tempo: `frames / 8` beats, exactly [`Clip::length`] samples.
     pub fn decode(&self, latents: &Latents, bpm: f64) -> Result<Clip, CodecError> {
-        self.decode_while(latents, bpm, &mut || true)
+        self.decode_while(latents, bpm, None, &mut || true)
     }
 
-    /// Decodes as long as it is `wanted`, which is asked on this thread several times on the way.
+    /// Decodes, with the `levels` of a net's latents put right, as long as it is `wanted`, which is asked on
+    /// this thread several times on the way.
     pub fn decode_while(
         &self,
         latents: &Latents,
         bpm: f64,
+        levels: Option<&Levels>,
         wanted: &mut dyn FnMut() -> bool,
     ) -> Result<Clip, CodecError> {
         let Latents { channels, frames, ref values } = *latents;
@@ -280,7 +196,12 @@ impl Codec {
             return Err(CodecError::NotFinite);
         }
         let len = Clip::length(beats as u32, bpm, SAMPLE_RATE);
-        let patches = self.unproject(latents);
+        let mut patches = self.unproject(latents);
+        if let Some(levels) = levels {
+            self.lower(&mut patches, levels);
+        }
+        self.grain(&mut patches, beats as u32, bpm);
+        self.limit(&mut patches);
         let decode = |layer: &Layer, which: usize, wanted: &mut dyn FnMut() -> bool| {
             let magnitudes = layer.magnitudes(&patches, self.weights.len(), which);
             let decimated = len.div_ceil(layer.decimation);
@@ -326,62 +247,6 @@ impl Codec {
         })
     }
 
-    /// Log-mel patches `[frame][range][spectrum][mid, side][band]` of a loop, in decibels.
-    fn patches(&self, clip: &Clip) -> Result<Vec<f32>, CodecError> {
-        let (len, beats) = (clip.len(), clip.beats as usize);
-        if clip.sample_rate != SAMPLE_RATE {
-            return Err(CodecError::SampleRate(clip.sample_rate));
-        }
-        let latents = beats * LATENTS_PER_BEAT;
-        if beats == 0 || beats > MAX_BEATS || len < latents * self.config.most_spectra() {
-            return Err(CodecError::Length { samples: len, beats: clip.beats });
-        }
-        if clip.samples.iter().flatten().any(|s| !s.is_finite()) {
-            return Err(CodecError::NotFinite);
-        }
-        let patch = self.weights.len();
-        let mut out = vec![0.0; latents * patch];
-        let mut spectra = Vec::new();
-        for (which, sign) in [1.0, -1.0].into_iter().enumerate() {
-            let pairs = clip.samples[0].iter().zip(&clip.samples[1]);
-            let signal: Vec<f32> = pairs.map(|(l, r)| (l + sign * r) / 2.0).collect();
-            for layer in &self.layers {
-                let Resolution { frames_per_latent, bands, .. } = layer.resolution;
-                let bins = layer.framing.bins();
-                let mut power = vec![0.0; bins];
-                layer.framing.analyse(&signal, &centres(len, latents * frames_per_latent), &mut spectra);
-                for (k, frame) in spectra.chunks_exact(bins).enumerate() {
-                    power.iter_mut().zip(frame).for_each(|(p, c)| *p = c.norm_sqr());
-                    let at =
-                        k / frames_per_latent * patch + layer.patch.start + (k % frames_per_latent * 2 + which) * bands;
-                    layer.bank.decibels(&power, &mut out[at..at + bands]);
-                }
-            }
-        }
-        Ok(out)
-    }
-
-    /// Patches back from latents, with the gain, under the ceiling.
-    fn unproject(&self, latents: &Latents) -> Vec<f32> {
-        let patch = self.weights.len();
-        let mut out = vec![0.0; latents.frames * patch];
-        out.par_chunks_exact_mut(patch).enumerate().for_each(|(frame, p)| {
-            for (channel, component) in self.synthesis.chunks_exact(patch).enumerate() {
-                let value = latents.values[channel * latents.frames + frame];
-                p.iter_mut().zip(component).for_each(|(o, c)| *o += value * c);
-            }
-            p.iter_mut().zip(self.mean.iter().zip(&self.weights)).for_each(|(o, (m, w))| *o = *o / w + m);
-            for layer in &self.layers {
-                let (gain, ceiling) = (&self.gain[layer.rows.clone()], &self.ceiling[layer.rows.clone()]);
-                for spectrum in p[layer.patch.clone()].chunks_exact_mut(layer.rows.len()) {
-                    let limits = gain.iter().zip(ceiling);
-                    spectrum.iter_mut().zip(limits).for_each(|(o, (g, c))| *o = (*o + g).min(*c));
-                }
-            }
-        });
-        out
-    }
-
     /// Name, shape and values of what the model file must hold.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>, Vec<f32>)> {
         let (patch, channels) = (self.config.patch(), self.config.channels);
@@ -391,6 +256,7 @@ impl Codec {
             ("codec.synthesis".into(), vec![channels, patch], self.synthesis.clone()),
             ("codec.gain".into(), vec![self.config.rows()], self.gain.clone()),
             ("codec.ceiling".into(), vec![self.config.rows()], self.ceiling.clone()),
+            ("codec.texture".into(), vec![self.config.rows()], self.texture.clone()),
         ]
     }
 
@@ -407,7 +273,12 @@ impl Codec {
         let synthesis = get("codec.synthesis", &[channels, patch])?;
         let gain = get("codec.gain", &[config.rows()])?;
         let ceiling = get("codec.ceiling", &[config.rows()])?;
-        Ok(Self::new(config, [mean, analysis, synthesis, gain, ceiling]))
+        // Files from before it had it decode as they did.
+        let texture = match lookup("codec.texture") {
+            None => vec![0.0; config.rows()],
+            Some(_) => get("codec.texture", &[config.rows()])?,
+        };
+        Ok(Self::new(config, [mean, analysis, synthesis, gain, ceiling, texture]))
     }
 }
 
@@ -427,7 +298,7 @@ mod tests {
         Clip { samples: [left, right], sample_rate: SAMPLE_RATE, beats: 4, bpm, provenance: None, hits: Vec::new() }
     }
 
-    fn codec() -> (Codec, Vec<Clip>) {
+    pub(super) fn codec() -> (Codec, Vec<Clip>) {
         let clips: Vec<Clip> = (0..6).map(clip).collect();
         let config = CodecConfig { channels: 12, ..Default::default() };
         (Codec::fit(config, &clips.iter().collect::<Vec<_>>(), &mut |_, _| {}).expect("fits"), clips)
@@ -442,6 +313,8 @@ mod tests {
     #[test]
     fn rolling_by_a_latent_rolls_latents_and_audio() {
         let (codec, clips) = codec();
+        // The grain is that of another noise, which does not roll.
+        let codec = Codec { texture: vec![0.0; codec.texture.len()], ..codec };
         let latents = codec.encode(&clips[0]).expect("encodes");
         let late = Clip { samples: clips[0].samples.each_ref().map(|s| rolled(s, 2560)), ..clips[0].clone() };
         let expected: Vec<f32> = latents.values.chunks(32).flat_map(|row| rolled(row, 1)).collect();
@@ -451,7 +324,7 @@ mod tests {
         let decoded = codec.decode(&latents, clips[0].bpm).expect("decodes");
         let (mut asked, latents) = (0, Latents { values: expected, ..latents });
         let mut until = |most: u32| {
-            codec.decode_while(&latents, clips[0].bpm, &mut || {
+            codec.decode_while(&latents, clips[0].bpm, None, &mut || {
                 asked += 1;
                 asked <= most
             })
@@ -473,7 +346,9 @@ mod tests {
         let (before, after) = clips.iter().fold((0.0, 0.0), |(b, a), c| (b + energy(c), a + energy(&back(c))));
         let decibels = 10.0 * (after / before).log10();
         assert!(decibels.abs() < 1.0, "decoded louder by {decibels} dB");
-        let quiet = Codec { gain: vec![0.0; codec.gain.len()], ..codec.clone() };
+        // Grain gives the most of it back.
+        let none = vec![0.0; codec.gain.len()];
+        let quiet = Codec { gain: none.clone(), texture: none, ..codec.clone() };
         let unaided = quiet.decode(&quiet.encode(&clips[0]).expect("encodes"), clips[0].bpm).expect("decodes");
         assert!(energy(&unaided) < energy(&back(&clips[0])), "the gain makes up for nothing");
     }

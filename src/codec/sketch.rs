@@ -91,7 +91,8 @@ impl Codec {
         if !fits || channels != self.config.channels {
             return Err(CodecError::Shape { channels, frames });
         }
-        let patches = self.unproject(latents);
+        let mut patches = self.unproject(latents);
+        self.limit(&mut patches);
         let sources: Vec<Source> = (0..BANDS).map(|band| self.source(hertz_of_band(band, BANDS))).collect();
         let weights: Vec<Vec<f32>> = (0..self.layers.len()).map(|l| self.weights_of_bands(l)).collect();
         let patch = self.weights.len();

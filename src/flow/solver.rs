@@ -63,7 +63,7 @@ impl Solver {
     /// end the run; nothing is read back from the device in between.
     pub fn solve(
         self,
-        net: &impl Velocity,
+        net: &(impl Velocity + ?Sized),
         x: Tensor<3>,
         path: &Path<'_>,
         progress: &mut dyn FnMut(u32, u32) -> ControlFlow<()>,
@@ -74,7 +74,7 @@ impl Solver {
     /// The other way: the noise (t = 1) that data `x` (t = 0) would come from.
     pub fn invert(
         self,
-        net: &impl Velocity,
+        net: &(impl Velocity + ?Sized),
         x: Tensor<3>,
         steps: u32,
         conditions: &[Condition],
@@ -85,7 +85,7 @@ impl Solver {
 
     fn transport(
         self,
-        net: &impl Velocity,
+        net: &(impl Velocity + ?Sized),
         mut x: Tensor<3>,
         path: &Path<'_>,
         to: f32,

@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::drift::Steady;
 use super::job::PLAIN;
 use super::watch::Watched;
-use super::{Canvas, Header, Job, Model, ModelError};
+use super::{Canvas, Drift, Header, Job, Model, ModelError};
 use crate::clip::Clip;
 use crate::codec::{CodecError, Latents};
 use crate::flow::guidance::Guided;
@@ -155,6 +155,16 @@ impl Generator {
         &self.model
     }
 
+    /// Puts runs right by what was measured.
+    pub fn set_drift(&mut self, drift: Vec<Drift>) {
+        self.model.drift = drift;
+    }
+
+    /// The model, without its device.
+    pub fn into_model(self) -> Model {
+        self.model
+    }
+
     /// Leaves sketches of what is being made on a canvas. For nets on the CPU.
     pub fn draw_on(&mut self, canvas: Arc<Canvas>) {
         self.canvas = Some(canvas);
@@ -226,7 +236,7 @@ impl Generator {
 
     /// Puts right a run whose whole way has `steps` steps. The drift was measured for Euler; what it is in
     /// many steps it is for Heun too.
-    fn steady(&self, solver: Solver, steps: f32) -> Steady<'_> {
+    pub(super) fn steady(&self, solver: Solver, steps: f32) -> Steady<'_> {
         let steps = if solver == Solver::Euler { steps } else { f32::INFINITY };
         Steady { wanted: self.model.spread.as_ref(), measured: &self.model.drift, steps }
     }
@@ -242,7 +252,7 @@ impl Generator {
         let codec = self.model.codec.as_ref().ok_or(GenerateError::NoCodec)?;
         self.unnormalise(&mut values, frames);
         let latents = Latents { channels: self.model.header.net.channels, frames, values };
-        codec.decode_while(&latents, bpm, wanted).map_err(|error| match error {
+        codec.decode_while(&latents, bpm, self.model.levels.as_ref(), wanted).map_err(|error| match error {
             CodecError::Cancelled => GenerateError::Cancelled,
             other => GenerateError::Codec(other.to_string()),
         })

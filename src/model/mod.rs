@@ -3,7 +3,7 @@
 //!
 //! Layout: metadata `flowloop` holds a JSON [`Header`]; tensors `net.*` (16-bit or 32-bit floats,
 //! named as the net's parameters), `latents.mean` and `latents.std` `[channel]`, `latents.spread`,
-//! `latents.basis`, `drift.*` and `codec.*`.
+//! `latents.basis`, `latents.levels`, `drift.*` and `codec.*`.
 //! A file is checked whole before anything is built: sizes, shapes, finite numbers. Memory stays
 //! within a small multiple of the file's size. Runs on any thread but the audio thread.
 
@@ -11,6 +11,8 @@ pub mod drift;
 pub mod generator;
 mod import;
 pub mod job;
+#[cfg(feature = "companion")]
+pub mod levels;
 pub mod spread;
 mod watch;
 
@@ -24,7 +26,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 pub use crate::codec::LATENTS_PER_BEAT;
 pub use crate::codec::sketch::{Sketch, outline};
-use crate::codec::{Codec, CodecConfig};
+use crate::codec::{Codec, CodecConfig, Levels};
 use crate::flow::unet::{UNet, UNetConfig, Weight, Weights, with_weights};
 
 pub use drift::Drift;
@@ -95,6 +97,8 @@ pub struct Model {
     pub spread: Option<Spread>,
     /// How its runs drift, in the order of their steps; empty where nobody has measured.
     pub drift: Vec<Drift>,
+    /// Levels that its runs make too high; None where nobody has measured.
+    pub levels: Option<Levels>,
     /// Hex digest (BLAKE3) of the file it came from; empty before it was saved.
     pub hash: String,
 }
@@ -191,8 +195,12 @@ impl Model {
             }
             None => None,
         };
+        let levels = match &codec {
+            Some(codec) => Levels::from_tensors(codec, &lookup).map_err(damaged)?,
+            None => None,
+        };
         let hash = blake3::hash(bytes).to_hex().to_string();
-        let model = Self { header, weights, mean, std, codec, spread, drift, hash };
+        let model = Self { header, weights, mean, std, codec, spread, drift, levels, hash };
         // Shapes are checked by building the net once; its parameters are lazy until replaced.
         model.net(&Device::flex()).map_err(damaged)?;
         Ok(model)
@@ -223,8 +231,9 @@ impl Model {
         for (name, values) in [("latents.mean", &self.mean), ("latents.std", &self.std)] {
             tensors.push((name.into(), Dtype::F32, vec![values.len()], full(values)));
         }
-        let drift = self.spread.iter().flat_map(Spread::tensors).chain(self.drift.iter().map(Drift::tensor));
-        for (name, shape, values) in self.codec.iter().flat_map(|c| c.tensors()).chain(drift) {
+        let measured = self.spread.iter().flat_map(Spread::tensors).chain(self.drift.iter().map(Drift::tensor));
+        let measured = measured.chain(self.levels.iter().map(Levels::tensor));
+        for (name, shape, values) in self.codec.iter().flat_map(|c| c.tensors()).chain(measured) {
             tensors.push((name, Dtype::F32, shape, full(&values)));
         }
         let json = serde_json::to_string(&self.header).expect("a header is plain data");

@@ -13,8 +13,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::latents::{LatentLoop, LatentSet};
 use crate::flow::objective::TimeSampling;
 use crate::flow::solver::{Path, SolveError, Solver};
-use crate::flow::unet::UNet;
-use crate::flow::{Condition, noise};
+use crate::flow::{Condition, Velocity, noise};
 use crate::random::Philox;
 
 /// Times to learn them at: paths are bent near the ends, where straightening has the most to do.
@@ -37,7 +36,7 @@ pub struct Pairs {
 
 /// Replaces the loops of `set` by pairs. `progress` hears (pairs done, all) and may cancel.
 pub fn pairs(
-    teacher: &UNet,
+    teacher: &dyn Velocity,
     mut set: LatentSet,
     wanted: Pairs,
     seed: u64,
@@ -64,7 +63,7 @@ pub fn pairs(
 }
 
 struct Work<'a> {
-    teacher: &'a UNet,
+    teacher: &'a dyn Velocity,
     steps: u32,
     channels: usize,
     device: &'a Device,
@@ -126,7 +125,7 @@ impl Work<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::unet::UNetConfig;
+    use crate::flow::unet::{UNet, UNetConfig};
     use crate::model::Spread;
 
     #[test]

@@ -159,6 +159,7 @@ pub fn tiny_model(labels: &[&str]) -> Model {
         codec: Some(Codec::from_tensors(config, &lookup).unwrap()),
         spread: None,
         drift: Vec::new(),
+        levels: None,
         hash: String::new(),
     }
 }

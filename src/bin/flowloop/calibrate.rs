@@ -1,19 +1,26 @@
-//! `flowloop calibrate`: measures how a model's loops spread and its runs drift, and puts it into the file.
+//! `flowloop calibrate`: measures what a model's training loops are like and what its runs make of them, and
+//! puts it into the file, for generating to go by.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
+use flowloop::clip::Clip;
+use flowloop::dataset::{self, ScanOptions};
 use flowloop::device::Adapter;
-use flowloop::model::{Generator, Model, Precision, Spread, drift};
-use flowloop::training::latents::LatentSet;
+use flowloop::model::{Generator, Model, Precision, drift, levels};
+use flowloop::training::latents::{LatentLoop, LatentSet};
+
+/// Audio that the codec's decoding is measured on: spread evenly over the folder.
+const MEASURED_SECONDS: f64 = 1200.0;
 
 #[derive(Args)]
 pub struct Calibrate {
     /// Model file; it is written anew, with 16-bit weights
     model: PathBuf,
-    /// Folder of loops that it was trained on: how they spread is measured anew too
+    /// Folder of loops that it was trained on: how they spread, how loud they are and what decoding must give
+    /// back is measured anew too
     #[arg(long, value_name = "FOLDER")]
     loops: Option<PathBuf>,
     /// auto, cpu, gpu or gpu:N
@@ -26,10 +33,13 @@ impl Calibrate {
         super::check_output(&self.model, &[])?;
         let adapter = flowloop::device::choose(&self.device)?;
         let mut model = Model::load(&self.model)?;
+        let mut training = Vec::new();
         if let Some(folder) = &self.loops {
-            model.spread = Some(spread(&model, folder)?);
+            let set = heard(&mut model, folder)?;
+            model.spread = Some(set.spread);
+            training = set.training;
         }
-        let model = measured(model, &adapter)?;
+        let model = measured(model, &some_of(&training), &adapter)?;
         for drift in &model.drift {
             let left = |ratios: &[f32]| {
                 let mean = ratios.iter().map(|r| r.ln()).sum::<f32>() / ratios.len().max(1) as f32;
@@ -46,23 +56,43 @@ impl Calibrate {
     }
 }
 
-/// How the loops of a folder spread in the model's latents.
-fn spread(model: &Model, folder: &Path) -> anyhow::Result<Spread> {
-    let codec = model.codec.clone().context("the model has no codec: its latents belong to another one")?;
+/// The loops of a folder as the model's codec encodes them. What its decoding gives back is measured on them.
+fn heard(model: &mut Model, folder: &Path) -> anyhow::Result<LatentSet> {
+    let codec = model.codec.take().context("the model has no codec: its latents belong to another one")?;
+    let options = ScanOptions { enough_seconds: MEASURED_SECONDS, ..ScanOptions::default() };
+    let mut progress = super::Progress::new(0, "measuring the codec");
+    let some = dataset::scan(folder, &options, &mut |done, all| progress.set(done as u64, all as u64))?;
+    drop(progress);
+    let clips: Vec<&Clip> = some.loops.iter().map(|l| &l.clip).collect();
+    let codec = codec.measured(&clips)?;
+    model.codec = Some(codec.clone());
     let scanned = super::train::loops::encoded_by(&codec, folder)?;
     let loops: Vec<_> = scanned.loops.iter().collect();
-    Ok(LatentSet::new(&loops, &[], codec, Some(model), model.header.net.stride())?.spread)
+    Ok(LatentSet::new(&loops, &[], codec, Some(model), model.header.net.stride())?)
 }
 
-/// The model with its drift measured anew.
-pub(super) fn measured(model: Model, adapter: &Adapter) -> anyhow::Result<Model> {
-    let generator = Generator::new(model, adapter.device.clone())?;
+/// Loops to compare the model's levels with, spread evenly over all.
+pub(super) fn some_of(training: &[LatentLoop]) -> Vec<LatentLoop> {
+    training.iter().step_by(training.len().div_ceil(levels::LOOPS).max(1)).cloned().collect()
+}
+
+/// The model with its drift measured anew, and its levels beside those of training loops, if there are any.
+pub(super) fn measured(mut model: Model, training: &[LatentLoop], adapter: &Adapter) -> anyhow::Result<Model> {
+    model.drift.clear();
+    let mut generator = Generator::new(model, adapter.device.clone())?;
     let mut progress = super::Progress::new(0, "measuring what it makes");
     let drift = drift::measure(&generator, &mut |done, all| {
         progress.set(done.into(), all.into());
         ControlFlow::Continue(())
     })?;
-    let mut model = generator.model().clone();
-    model.drift = drift;
+    generator.set_drift(drift);
+    let heard: Vec<_> = training.iter().map(|one| (one.values.as_slice(), one.condition())).collect();
+    let levels = levels::measure(&generator, &heard, &mut |done, all| {
+        progress.set(done.into(), all.into());
+        ControlFlow::Continue(())
+    })?;
+    drop(progress);
+    let mut model = generator.into_model();
+    model.levels = levels.or(model.levels);
     Ok(model)
 }

@@ -130,5 +130,15 @@ fn tutorial() -> Model {
         trained_steps: 0,
     };
     let (mean, std) = (vec![0.0; header.net.channels], vec![1.0; header.net.channels]);
-    Model { header, weights, mean, std, codec: None, spread: None, drift: Vec::new(), hash: String::new() }
+    Model {
+        header,
+        weights,
+        mean,
+        std,
+        codec: None,
+        spread: None,
+        drift: Vec::new(),
+        levels: None,
+        hash: String::new(),
+    }
 }

@@ -11,7 +11,7 @@ use flowloop::flow::layers::Padding;
 use flowloop::flow::objective::TimeSampling;
 use flowloop::flow::unet::{UNetConfig, weights_of};
 use flowloop::model::{Header, Model, Precision, VERSION};
-use flowloop::training::latents::LatentSet;
+use flowloop::training::latents::{LatentLoop, LatentSet};
 use flowloop::training::{Trainer, TrainingConfig, checkpoint, constant_loss, straighten};
 
 pub(crate) mod loops;
@@ -102,6 +102,8 @@ impl Train {
         ensure!(self.straighten != Some(0), "--straighten must be at least 1");
         let set = self.latent_set(base.as_ref())?;
         let stop = super::interruption()?;
+        // Before pairs take their place.
+        let heard = super::calibrate::some_of(&set.training);
         let set = match (self.straighten, &base) {
             (Some(count), Some(base)) => self.pairs(count, base, set, &adapter, &stop)?,
             _ => set,
@@ -134,7 +136,14 @@ impl Train {
                 None => Trainer::new(&net, config, &adapter.device),
             },
         };
-        self.train(trainer, &set, &data, &folder, &adapter, &stop)
+        let step = self.train(trainer, &set, &data, &folder, &adapter, &stop)?;
+        self.measure(&heard, &adapter)?;
+        let how = if step < self.steps { "stopped" } else { "done" };
+        println!(
+            "{how} at step {step}: {} (run the same command to go on; --steps sets how far)",
+            self.output.display()
+        );
+        Ok(())
     }
 
     /// The output can be written, and holds nothing but a model.
@@ -187,6 +196,7 @@ impl Train {
         }
     }
 
+    /// Returns the step that was reached.
     fn train(
         &self,
         mut trainer: Trainer,
@@ -195,7 +205,7 @@ impl Train {
         folder: &Path,
         adapter: &Adapter,
         stop: &AtomicBool,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<u64> {
         let held_out = &set.validation[..set.validation.len().min(VALIDATED)];
         if !held_out.is_empty() {
             println!("predicting a constant would give validation loss {:.4}", constant_loss(held_out));
@@ -239,23 +249,16 @@ impl Train {
             self.save(&trainer, set, data, folder)?;
         }
         drop(progress);
-        self.measure(adapter)?;
-        let how = if trainer.step() < self.steps { "stopped" } else { "done" };
-        println!(
-            "{how} at step {}: {} (run the same command to go on; --steps sets how far)",
-            trainer.step(),
-            self.output.display()
-        );
-        Ok(())
+        Ok(trainer.step())
     }
 
     /// Measures what the model makes, for generating to go by. Only a model with a codec is heard.
-    fn measure(&self, adapter: &Adapter) -> anyhow::Result<()> {
+    fn measure(&self, heard: &[LatentLoop], adapter: &Adapter) -> anyhow::Result<()> {
         let model = Model::load(&self.output)?;
         if model.codec.is_none() {
             return Ok(());
         }
-        super::calibrate::measured(model, adapter)?.save(&self.output, Precision::Half)?;
+        super::calibrate::measured(model, heard, adapter)?.save(&self.output, Precision::Half)?;
         Ok(())
     }
 
@@ -288,6 +291,7 @@ impl Train {
             codec: set.codec.clone(),
             spread: Some(set.spread.clone()),
             drift: Vec::new(),
+            levels: None,
             hash: String::new(),
         }
     }

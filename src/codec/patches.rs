@@ -1,0 +1,97 @@
+//! Patches: what a latent frame is made of, and back.
+
+use rayon::prelude::*;
+
+use super::frames::centres;
+use super::resolution::{Layer, Resolution};
+use super::{Codec, CodecError, LATENTS_PER_BEAT, Latents, MAX_BEATS};
+use crate::clip::{Clip, SAMPLE_RATE};
+
+impl Codec {
+    /// Log-mel patches `[frame][range][spectrum][mid, side][band]` of a loop, in decibels.
+    pub(super) fn patches(&self, clip: &Clip) -> Result<Vec<f32>, CodecError> {
+        let (len, beats) = (clip.len(), clip.beats as usize);
+        if clip.sample_rate != SAMPLE_RATE {
+            return Err(CodecError::SampleRate(clip.sample_rate));
+        }
+        let latents = beats * LATENTS_PER_BEAT;
+        if beats == 0 || beats > MAX_BEATS || len < latents * self.config.most_spectra() {
+            return Err(CodecError::Length { samples: len, beats: clip.beats });
+        }
+        if clip.samples.iter().flatten().any(|s| !s.is_finite()) {
+            return Err(CodecError::NotFinite);
+        }
+        let mut out = vec![0.0; latents * self.weights.len()];
+        for (which, sign) in [1.0, -1.0].into_iter().enumerate() {
+            let pairs = clip.samples[0].iter().zip(&clip.samples[1]);
+            let signal: Vec<f32> = pairs.map(|(l, r)| (l + sign * r) / 2.0).collect();
+            self.layers.iter().for_each(|layer| self.analyse(layer, &signal, which, &mut out));
+        }
+        Ok(out)
+    }
+
+    /// Writes one range of mid (0) or side (1) into patches.
+    pub(super) fn analyse(&self, layer: &Layer, signal: &[f32], which: usize, patches: &mut [f32]) {
+        let (patch, bins) = (self.weights.len(), layer.framing.bins());
+        let Resolution { frames_per_latent, bands, .. } = layer.resolution;
+        let (mut spectra, mut power) = (Vec::new(), vec![0.0; bins]);
+        let frames = patches.len() / patch * frames_per_latent;
+        layer.framing.analyse(signal, &centres(signal.len(), frames), &mut spectra);
+        for (k, frame) in spectra.chunks_exact(bins).enumerate() {
+            power.iter_mut().zip(frame).for_each(|(p, c)| *p = c.norm_sqr());
+            let at = k / frames_per_latent * patch + layer.patch.start + (k % frames_per_latent * 2 + which) * bands;
+            layer.bank.decibels(&power, &mut patches[at..at + bands]);
+        }
+    }
+
+    /// Latents of patches.
+    pub(super) fn project(&self, patches: &[f32]) -> Latents {
+        let (patch, channels) = (self.config.patch(), self.config.channels);
+        let frames = patches.len() / patch;
+        let rows = patches.par_chunks_exact(patch).map(|p| {
+            let centred = p.iter().zip(&self.mean).zip(&self.weights).map(|((v, m), w)| (v - m) * w);
+            let centred: Vec<f32> = centred.collect();
+            self.analysis.chunks_exact(patch).map(|component| dot(component, &centred)).collect::<Vec<f32>>()
+        });
+        let mut values = vec![0.0; channels * frames];
+        for (frame, row) in rows.collect::<Vec<_>>().into_iter().enumerate() {
+            row.into_iter().enumerate().for_each(|(channel, value)| values[channel * frames + frame] = value);
+        }
+        Latents { channels, frames, values }
+    }
+
+    /// Patches back from latents.
+    pub(super) fn unproject(&self, latents: &Latents) -> Vec<f32> {
+        let patch = self.weights.len();
+        let mut out = vec![0.0; latents.frames * patch];
+        out.par_chunks_exact_mut(patch).enumerate().for_each(|(frame, p)| {
+            for (channel, component) in self.synthesis.chunks_exact(patch).enumerate() {
+                let value = latents.values[channel * latents.frames + frame];
+                p.iter_mut().zip(component).for_each(|(o, c)| *o += value * c);
+            }
+            p.iter_mut().zip(self.mean.iter().zip(&self.weights)).for_each(|(o, (m, w))| *o = *o / w + m);
+        });
+        out
+    }
+
+    /// Adds the gain, up to the ceiling.
+    pub(super) fn limit(&self, patches: &mut [f32]) {
+        for p in patches.chunks_exact_mut(self.weights.len()) {
+            for layer in &self.layers {
+                let (gain, ceiling) = (&self.gain[layer.rows.clone()], &self.ceiling[layer.rows.clone()]);
+                for spectrum in p[layer.patch.clone()].chunks_exact_mut(layer.rows.len()) {
+                    let limits = gain.iter().zip(ceiling);
+                    spectrum.iter_mut().zip(limits).for_each(|(o, (g, c))| *o = (*o + g).min(*c));
+                }
+            }
+        }
+    }
+}
+
+/// Several sums side by side, which vector instructions add up.
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0.0; 16];
+    let (a, b) = (a.chunks(16), b.chunks(16));
+    a.zip(b).for_each(|(a, b)| sums.iter_mut().zip(a.iter().zip(b)).for_each(|(sum, (a, b))| *sum += a * b));
+    sums.iter().sum()
+}
