@@ -17,7 +17,9 @@ use companion::{command, drum_folder, fails, finish, run, text, works};
 use flowloop::clip::Clip;
 use flowloop::device::{self, DeviceError};
 use flowloop::engine::{Activity, Engine, Line, Request, generator};
+use flowloop::flow::{Condition, solver};
 use flowloop::model::{Generator, Job, Model, embedded_model};
+use flowloop::random::Philox;
 use flowloop::settings::Home;
 
 /// `flowloop serve` in a process of its own, which ends with the test.
@@ -76,6 +78,15 @@ fn made(generator: &mut Generator) -> Clip {
     generator.generate(&job, &mut |_, _| ControlFlow::Continue(())).unwrap()
 }
 
+/// Standardised latents of a loop of 8 beats.
+fn latents(generator: &Generator) -> Vec<f32> {
+    let shape = [1, generator.model().header.net.channels, 64];
+    let conditions = [Condition { bpm: 120.0, label: Some(1) }];
+    let path = solver::Path { from: 1.0, steps: 8, conditions: &conditions, correction: None };
+    let noise = Philox::new(7, 0).normals(shape.iter().product());
+    generator.sample(noise, shape, solver::Solver::Euler, path, &mut |_, _| ControlFlow::Continue(())).unwrap()
+}
+
 #[test]
 fn a_loop_is_the_same_as_here() {
     let server = Server::start();
@@ -84,7 +95,11 @@ fn a_loop_is_the_same_as_here() {
     let model = embedded_model().unwrap();
     let mut remote = Generator::new(model.clone(), there.device).unwrap();
     let clip = made(&mut remote);
-    assert!(clip == made(&mut Generator::burn(model, Device::flex()).unwrap()), "not to the bit");
+    let here = Generator::burn(model, Device::flex()).unwrap();
+    let apart = latents(&remote).iter().zip(latents(&here)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    // Their size is about 1.
+    assert!(apart < 1e-5, "{apart}");
+    assert!(clip == made(&mut remote), "and the same again, to the bit");
     let folder = tempfile::tempdir().unwrap();
     let label = &remote.model().header.labels[1];
     let written = |name: &str| {
@@ -117,7 +132,8 @@ impl Place {
     fn args(&self, output: &Path, device: &str, steps: &str) -> Vec<String> {
         let loops = self.folder.path().join("loops");
         let args = ["train", text(&loops), "-o", text(output), "--device", device, "--steps", steps, "--every", "5"];
-        let more = ["--widths", "32,32", "--stem", "32", "--batch", "5", "--validation", "0.2"];
+        let more =
+            ["--widths", "32,32", "--stem", "32", "--batch", "5", "--validation", "0.2", "--learning-rate", "4e-3"];
         args.iter().chain(&more).map(|a| a.to_string()).collect()
     }
 
@@ -146,17 +162,20 @@ fn apart(a: &Model, b: &Model) -> f32 {
 fn a_training_there_and_one_that_is_shared_learn_what_one_here_does() {
     let place = Place::new();
     let [first, second] = [Server::start(), Server::start()];
-    let (here, said) = place.trained("here.flow", "cpu", "20");
+    let (here, said) = place.trained("here.flow", "cpu", "30");
     let expected = losses(&said);
-    assert!(expected.len() == 4 && expected[3] < 0.95 * expected[0], "{expected:?}");
+    assert!(expected.len() == 6 && expected[5] < 0.95 * expected[0], "{expected:?}");
     let shared = format!("cpu,{},{}", first.device(), second.device());
     for (name, device) in [("there.flow", first.device()), ("shared.flow", shared)] {
-        let (model, said) = place.trained(name, &device, "20");
+        let (model, said) = place.trained(name, &device, "30");
         let found = losses(&said);
-        let near = |(a, b): (&f32, &f32)| (a - b).abs() < 2e-3;
-        assert!(found.len() == 4 && found.iter().zip(&expected).all(near), "{device}: {found:?} {expected:?}");
+        let near = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-3;
+        assert!(
+            found.len() == expected.len() && found.iter().zip(&expected).all(near),
+            "{device}: {found:?} {expected:?}"
+        );
         // Models keep 16 bits of each weight.
-        assert!(apart(&model, &here) < 2e-3, "{device}: {}", apart(&model, &here));
+        assert!(apart(&model, &here) < 1e-3, "{device}: {}", apart(&model, &here));
         assert!(!model.drift.is_empty(), "what it makes was measured there too");
     }
 }
@@ -254,7 +273,7 @@ fn what_is_not_there_is_said_at_once() {
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     generate("remote:", &["remote:HOST:PORT"]);
     generate("remote:127.0.0.1:http", &["remote:HOST:PORT"]);
-    fails(&["serve", "--bind", "nonsense"], &["--bind", "HOST:PORT"]);
+    fails(&["serve", "--device", "cpu", "--bind", "nonsense"], &["--bind", "HOST:PORT"]);
     fails(&["serve", "--device", "cpu", "--bind", "192.0.2.1:3000"], &["no address of this machine"]);
     fails(&["serve", "--device", "remote:studio"], &["its own machine"]);
     fails(&["serve", "--device", "cpu", "--token", ""], &["--token is empty"]);

@@ -26,14 +26,14 @@ impl Serve {
         if let Some(other) = self.device.iter().find(|d| remote::is_remote(d)) {
             bail!("{} is served by its own machine; --device names devices of this one", remote::shown(other));
         }
+        let listener = self.listen()?;
+        let address = listener.local_addr()?;
         let adapters = self.device.iter().map(|d| device::choose(d)).collect::<Result<Vec<_>, _>>()?;
         let mut server = RemoteServer::new(adapters.iter().map(|a| a.device.clone()));
         let token = self.token.clone().or_else(|| std::env::var(remote::TOKEN).ok().filter(|t| !t.is_empty()));
         if let Some(token) = &token {
             server = server.with_authorizer(TokenAuthorizer::new(token).context("--token is empty; leave it out")?);
         }
-        let listener = self.listen()?;
-        let address = listener.local_addr()?;
         for (index, adapter) in adapters.iter().enumerate() {
             println!("serving {} as {}", adapter.name, naming(address, index, token.is_some()));
         }
