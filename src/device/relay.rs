@@ -17,6 +17,9 @@ const PATIENCE: Patience = Patience { silence: Duration::from_secs(10), answerin
 /// Bytes handed on at a time.
 const CHUNK: usize = 256 * 1024;
 
+/// Why a connection ended that Burn's client closed.
+pub(super) const CLOSED_HERE: &str = "it was closed on this machine";
+
 /// How long a server may say nothing.
 #[derive(Clone, Copy)]
 struct Patience {
@@ -98,7 +101,7 @@ impl Line {
         let mut chunk = vec![0; CHUNK];
         loop {
             match near.read(&mut chunk) {
-                Ok(0) | Err(_) => return self.end("it was closed on this machine"),
+                Ok(0) | Err(_) => return self.end(CLOSED_HERE),
                 Ok(n) => {
                     if let Err(error) = far.write_all(&chunk[..n]) {
                         return self.end(&error.to_string());
@@ -115,7 +118,7 @@ impl Line {
                 Ok(0) => return self.end("it was closed over there"),
                 Ok(n) => {
                     if near.write_all(&chunk[..n]).is_err() {
-                        return self.end("it was closed on this machine");
+                        return self.end(CLOSED_HERE);
                     }
                 }
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {

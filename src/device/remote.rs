@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard};
 use burn::remote::{ConnectError, RemoteHost};
 use burn::tensor::Device;
 
-use super::relay::Relay;
+use super::relay::{CLOSED_HERE, Relay};
 use super::{Adapter, DeviceError, guarded};
 
 /// Describes a device of another machine, with what follows.
@@ -125,7 +125,10 @@ impl Remote {
                 DeviceError::Index { address: self.address.clone(), index: self.index, count: device_count }
             }
             ConnectError::IncompatibleProtocol { .. } => DeviceError::Version(self.address.clone()),
-            other => unreachable(relay.ended().map_or(other.to_string(), |why| format!("{other}; {why}"))),
+            other => {
+                let why = relay.ended().filter(|why| *why != CLOSED_HERE);
+                unreachable(why.map_or(other.to_string(), String::from))
+            }
         })?;
         Ok(Session { remote: self, device, relay })
     }

@@ -7,6 +7,9 @@ use super::later::Later;
 use super::theme::{DIM, ERROR, SMALL, TEXT};
 use crate::engine::{DeviceCard, Session, Status};
 
+/// Another computer's devices begin with it.
+pub(super) const REMOTE: &str = "remote:";
+
 /// What was found, and what is typed.
 #[derive(Default)]
 pub(super) struct Devices {
@@ -26,7 +29,7 @@ impl Devices {
     pub fn read(&mut self, session: &Session) {
         self.reading.start(DeviceCard::all);
         self.chosen = session.home().device();
-        if let Some(address) = self.chosen.strip_prefix("remote:") {
+        if let Some(address) = self.chosen.strip_prefix(REMOTE) {
             self.address = address.into();
         }
     }
@@ -65,9 +68,9 @@ impl Devices {
         let field = ui.add(field.margin(vec2(8.0, 5.0)));
         field.widget_info(|| WidgetInfo::labeled(Role::TextInput, true, "Address of another computer"));
         let typed = self.address.trim();
-        let typed = format!("remote:{}", typed.strip_prefix("remote:").unwrap_or(typed));
+        let typed = format!("{REMOTE}{}", typed.strip_prefix(REMOTE).unwrap_or(typed));
         ui.horizontal(|ui| {
-            ui.add_enabled_ui(typed.len() > "remote:".len() && !self.trying.busy(), |ui| {
+            ui.add_enabled_ui(typed.len() > REMOTE.len() && !self.trying.busy(), |ui| {
                 let help = "Makes loops there from now on, when it answers; the connection is not encrypted";
                 if word(ui, "Use it", 0.0, typed == self.chosen, help).clicked() {
                     asked = Some(typed.clone());

@@ -166,9 +166,9 @@ impl ModuleVisitor for Flat<'_> {
 
 /// The part of a vector that belongs to the next parameter.
 fn part<const D: usize>(from: &Tensor<1>, at: &mut usize, shape: [usize; D]) -> Tensor<D> {
-    let begin = *at;
-    *at += shape.iter().product::<usize>();
-    from.clone().slice([begin..*at]).reshape(shape)
+    let (begin, length) = (*at, shape.iter().product());
+    *at += length;
+    from.clone().narrow(0, begin, length).reshape(shape)
 }
 
 /// Pours a vector into a net's parameters.
