@@ -91,7 +91,7 @@ fn latents(generator: &Generator) -> Vec<f32> {
 fn a_loop_is_the_same_as_here() {
     let server = Server::start();
     let there = device::choose(&server.device()).unwrap();
-    assert_eq!(there.id, format!("{}/0", server.device()));
+    assert_eq!((there.id, &there.name), (server.device(), &server.address));
     let model = embedded_model().unwrap();
     let mut remote = Generator::new(model.clone(), there.device).unwrap();
     let clip = made(&mut remote);

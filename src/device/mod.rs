@@ -19,7 +19,7 @@ pub const AUTO: &str = "auto";
 /// A device the net can run on.
 #[derive(Clone, Debug)]
 pub struct Adapter {
-    /// What `--device` takes: `cpu`, `gpu:0`, `remote:studio:3000/0`, ...
+    /// What `--device` takes: `cpu`, `gpu:0`, `remote:studio:3000`, ...
     pub id: String,
     /// The name that the device gives itself.
     pub name: String,

@@ -56,7 +56,7 @@ fn sessions() -> MutexGuard<'static, Vec<Session>> {
     SESSIONS.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-/// What became of a device's connection, when it was lost: burn's own errors do not tell.
+/// What became of a device's connection, when it was lost: Burn's own errors do not tell.
 pub fn lost(device: &Device) -> Option<String> {
     let device = device.clone().inner();
     let sessions = sessions();
@@ -72,8 +72,7 @@ pub(super) fn choose(description: &str) -> Result<Adapter, DeviceError> {
     if remote.token.is_empty() {
         remote.token = std::env::var(TOKEN).unwrap_or_default();
     }
-    let id = format!("{PREFIX}{}/{}", remote.address, remote.index);
-    let name = format!("{}, device {}", remote.address, remote.index);
+    let (id, name) = remote.names();
     let mut sessions = sessions();
     let open = sessions.iter().find(|s| s.remote == remote && s.relay.ended().is_none());
     let device = match open {
@@ -108,6 +107,15 @@ impl Remote {
         match sound && port > 0 {
             true => Ok(Self { address: format!("{name}:{port}"), index, token: token.into() }),
             false => Err(unknown()),
+        }
+    }
+
+    /// Its description without a token, and its name.
+    fn names(&self) -> (String, String) {
+        let address = &self.address;
+        match self.index {
+            0 => (format!("{PREFIX}{address}"), address.clone()),
+            n => (format!("{PREFIX}{address}/{n}"), format!("{address}, device {n}")),
         }
     }
 
@@ -155,6 +163,9 @@ mod tests {
         {
             assert!(matches!(Remote::parse(wrong), Err(DeviceError::Address(_))), "{wrong}");
         }
+        let names = |description: &str| Remote::parse(description).unwrap().names();
+        assert_eq!(names("remote:t@studio"), ("remote:studio:3000".into(), "studio:3000".into()));
+        assert_eq!(names("remote:studio/2"), ("remote:studio:3000/2".into(), "studio:3000, device 2".into()));
         assert!(is_remote("remote:studio") && !is_remote("gpu:0"));
     }
 
