@@ -248,21 +248,26 @@ mod tests {
         };
         let device = Device::flex();
         let trained = |others: usize| {
-            let config = TrainingConfig { batch: 5, ..TrainingConfig::default() };
+            let config = TrainingConfig { batch: 5, warm_up: 1, learning_rate: 1e-3, ..TrainingConfig::default() };
             let mut trainer = Trainer::new(&UNetConfig::plain(4, 8, 2), config, &device);
+            let weights = |trainer: &Trainer| -> Vec<f32> {
+                weights_of(&trainer.net).into_values().flat_map(|w| w.values).collect()
+            };
+            let before = weights(&trainer);
             trainer.share_with(&vec![device.clone(); others]);
             let losses: Vec<f32> = (0..10).map(|_| trainer.advance(&set).into_scalar()).collect();
-            let weights: Vec<f32> = weights_of(trainer.averaged()).into_values().flat_map(|w| w.values).collect();
-            (losses, weights)
+            (losses, weights(&trainer), before)
         };
+        let apart = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         let alone = trained(0);
-        assert!(alone.0[9] < alone.0[0]);
+        let moved = apart(&alone.1, &alone.2);
+        assert!(moved > 5e-3, "{moved}");
         // Three of five loops are not two shares of the same weight.
         for others in [1, 2, 7] {
             let shared = trained(others);
-            let apart = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(apart(&alone.0, &shared.0) < 1e-5, "{others}: {:?} {:?}", alone.0, shared.0);
-            assert!(apart(&alone.1, &shared.1) < 1e-5, "{others}: {}", apart(&alone.1, &shared.1));
+            let weights = apart(&alone.1, &shared.1);
+            assert!(weights < 0.02 * moved, "{others}: {weights} of {moved}");
         }
     }
 }
