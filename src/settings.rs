@@ -20,7 +20,7 @@ pub struct Home {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// Where the plugin's net runs: `auto`, `cpu`, `gpu` or `gpu:N`.
+    /// Where the plugin's net runs: `auto`, `cpu`, `gpu`, `gpu:N` or `remote:HOST:PORT`.
     pub device: String,
     /// What was measured to find the fastest device for `auto`.
     pub speeds: Vec<Speed>,

@@ -421,6 +421,31 @@ fn a_missing_model_is_shown_its_file() {
 }
 
 #[test]
+fn a_device_is_chosen_and_one_that_does_not_answer_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::at(folder.path());
+    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    home.keep_device(&format!("remote:{nowhere}")).unwrap();
+    let mut w = Window::open_in(home.clone());
+    w.play(1);
+    w.click("Device");
+    w.until("the list", |w| w.window.query_by_label("cpu").is_some());
+    // The address of the settings is shown, and asked for only by a click.
+    w.click("Use it");
+    w.until("the words", |w| w.window.query_by_label_contains("no device is served at").is_some());
+    w.click("cpu");
+    w.until("the choice", |_| home.device() == "cpu");
+    w.until("its words", |w| w.window.query_by_label_contains("From the next loop on: cpu").is_some());
+    w.click("Address of another computer");
+    w.window.key_combination_modifiers(egui::Modifiers::COMMAND, &[Key::A]);
+    w.window.event(egui::Event::Text("no address at all".into()));
+    w.frames(2);
+    w.click("Use it");
+    w.until("what to write", |w| w.window.query_by_label_contains("remote:HOST:PORT").is_some());
+    assert_eq!(home.device(), "cpu", "what does not answer is not kept");
+}
+
+#[test]
 fn failures_are_said_and_tried_again() {
     let mut w = Window::open();
     let playing = w.play(1);

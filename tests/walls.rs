@@ -10,7 +10,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("disk.rs", &[]),
     ("random.rs", &[]),
     ("resample.rs", &[]),
-    ("device.rs", &[]),
+    ("device", &[]),
     ("settings.rs", &["disk"]),
     ("wav.rs", &["clip", "disk"]),
     ("measure.rs", &["clip", "codec", "random"]),
@@ -20,7 +20,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("codec", &["clip", "random", "resample"]),
     ("model", &["flow", "kernel", "codec", "clip", "device", "disk"]),
     ("dataset", &["clip", "wav", "measure", "resample"]),
-    ("training", &["model", "dataset", "flow", "codec", "clip", "disk", "random"]),
+    ("training", &["model", "dataset", "flow", "codec", "clip", "device", "disk", "random"]),
     // Measures only in its tests: that hits are on the grid is found out as users find it out.
     ("factory", &["clip", "dataset", "measure", "random", "resample"]),
     ("evaluate", &["clip", "codec", "measure", "factory", "random"]),

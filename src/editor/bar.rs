@@ -1,9 +1,9 @@
 //! The lines at the top (model, pages, device) and at the bottom (what goes on, what went wrong), and the
 //! title of a page.
 
-use egui::{Align, Align2, Label, Layout, Rect, RichText, Sense, Stroke, Ui, pos2, vec2};
+use egui::{Align, Align2, Label, Layout, Rect, RichText, Role, Sense, Stroke, Ui, WidgetInfo, pos2, vec2};
 
-use super::button::{icon, word};
+use super::button::{focus, icon, word};
 use super::icons::Icon;
 use super::ring::arc;
 use super::status::{Facts, seconds, troubles};
@@ -41,11 +41,21 @@ pub(super) fn top(app: &mut App, ui: &mut Ui, now: &Now) {
         };
         let room = Rect::from_min_max(pos2(left, rect.top()), rect.max);
         let painter = ui.painter().with_clip_rect(room);
-        painter.text(room.right_center(), Align2::RIGHT_CENTER, device, font(SMALL), DIM);
-        ui.interact(room, ui.scope_id().with("device"), Sense::hover()).on_hover_text(format!(
-            "The net runs on {}; `flowloop devices --use` chooses another",
-            now.status.device_with_speeds()
-        ));
+        let name = if device.is_empty() { "Device" } else { &device };
+        let wide = painter.layout_no_wrap(name.to_string(), font(SMALL), DIM).size().x.min(room.width());
+        let room = room.with_min_x(room.right() - wide);
+        let response = ui.interact(room, ui.scope_id().with("device"), Sense::click());
+        let colour = if response.hovered() || app.page == Some(Page::Devices) { TEXT } else { DIM };
+        painter.text(room.right_center(), Align2::RIGHT_CENTER, name, font(SMALL), colour);
+        focus(ui, &response);
+        response.widget_info(|| WidgetInfo::labeled(Role::Button, true, "Device"));
+        let help = match now.status.device_with_speeds() {
+            none if none.is_empty() => "Where loops are made".into(),
+            device => format!("Loops are made on {device}; click to choose"),
+        };
+        if response.on_hover_text(help).clicked() {
+            app.turn_to(Page::Devices);
+        }
     });
 }
 
@@ -53,6 +63,7 @@ pub(super) fn top(app: &mut App, ui: &mut Ui, now: &Now) {
 pub(super) fn title(ui: &mut Ui, page: Page) -> bool {
     let text = match page {
         Page::Models => "Models",
+        Page::Devices => "Where loops are made",
         Page::Train => "Train a model on your loops",
         Page::Export => "Export the loop",
         Page::Keys => "Keys and mouse",

@@ -9,6 +9,7 @@ mod bar;
 mod button;
 mod circle;
 mod columns;
+mod devices;
 mod dial;
 mod export;
 mod hand;
@@ -39,6 +40,7 @@ use crate::clip::Clip;
 use crate::engine::{Request, Session, Sketch, Status};
 use crate::plugin::{FlowloopParams, Monitor, Seen};
 use circle::{Circle, Scene};
+use devices::Devices;
 use export::Export;
 use hand::Hand;
 use models::Models;
@@ -66,6 +68,7 @@ const STALLED: f64 = 0.6;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Page {
     Models,
+    Devices,
     Train,
     Export,
     Keys,
@@ -79,6 +82,7 @@ pub struct App {
     hand: Hand,
     circle: Circle,
     models: Models,
+    devices: Devices,
     train: Train,
     export: Export,
     page: Option<Page>,
@@ -147,6 +151,7 @@ impl App {
             hand: Hand::default(),
             circle: Circle::default(),
             models: Models::default(),
+            devices: Devices::default(),
             train: Train::default(),
             export,
             page: None,
@@ -238,6 +243,7 @@ impl App {
             }
             match page {
                 Page::Models => self.models.show(ui, &now.status, &self.session),
+                Page::Devices => self.devices.show(ui, &now.status, &self.session),
                 Page::Train => self.train.show(ui, &now.status, &self.session),
                 Page::Export => {
                     let name = now.playing.map(|r| recipe::file_name(&r, &now.status.model.labels));
@@ -297,8 +303,10 @@ impl App {
 
     fn turn_to(&mut self, page: Page) {
         self.page = (self.page != Some(page)).then_some(page);
-        if self.page == Some(Page::Models) {
-            self.models.read(&self.session);
+        match self.page {
+            Some(Page::Models) => self.models.read(&self.session),
+            Some(Page::Devices) => self.devices.read(&self.session),
+            _ => {}
         }
     }
 }

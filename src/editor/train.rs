@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use egui::{RichText, Role, ScrollArea, TextEdit, Ui, WidgetInfo, vec2};
 
 use super::button::{heading, word};
+use super::devices::REMOTE;
 use super::picker::Picker;
 use super::theme::{ACCENT, DIM, ERROR, GAP, LINE, ROUND, SMALL, TEXT};
 use crate::engine::{Session, Status};
@@ -97,13 +98,17 @@ impl Train {
         ui.horizontal(|ui| {
             ui.add_enabled_ui(ready, |ui| {
                 let (Some(folder), Some(output)) = (&folder, &output) else { return };
-                let arguments = self.arguments(folder, output);
-                if word(ui, "Start training", 0.0, true, "Starts the companion in the background").clicked() {
-                    self.start(companion, &arguments, output);
-                }
+                let help = "Starts the companion in the background";
+                let start = word(ui, "Start training", 0.0, true, help).clicked();
                 let help = "Puts the companion's command line on the clipboard, for a terminal or another machine";
-                if word(ui, "Copy command", 0.0, false, help).clicked() {
-                    ui.ctx().copy_text(command_line(companion, &arguments));
+                let copy = word(ui, "Copy command", 0.0, false, help).clicked();
+                if !start && !copy {
+                    return;
+                }
+                let arguments = self.arguments(folder, output, &session.home().device());
+                match start {
+                    true => self.start(companion, &arguments, output),
+                    false => ui.ctx().copy_text(command_line(companion, &arguments)),
                 }
             });
         });
@@ -112,12 +117,16 @@ impl Train {
         }
     }
 
-    fn arguments(&self, folder: &Path, output: &Path) -> Vec<String> {
+    /// The companion's; it trains on the other machine that makes the plugin's loops, where one does.
+    fn arguments(&self, folder: &Path, output: &Path, device: &str) -> Vec<String> {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let mut arguments = vec!["train".to_string(), text(folder), "-o".into(), text(output)];
         arguments.extend(["--steps".to_string(), self.steps.to_string()]);
         if self.from_built_in {
             arguments.extend(["--from".to_string(), "factory".into()]);
+        }
+        if device.starts_with(REMOTE) {
+            arguments.extend(["--device".to_string(), device.into()]);
         }
         arguments
     }
@@ -204,9 +213,12 @@ mod tests {
     #[test]
     fn the_command_is_what_the_companion_takes() {
         let train = Train { steps: 300, ..Train::default() };
-        let arguments = train.arguments(Path::new("/my loops/d'n'b"), Path::new("/m/a.flow"));
-        let line = command_line(Path::new("/opt/flowloop"), &arguments);
+        let line = |device: &str| {
+            let arguments = train.arguments(Path::new("/my loops/d'n'b"), Path::new("/m/a.flow"), device);
+            command_line(Path::new("/opt/flowloop"), &arguments)
+        };
         let expected = "/opt/flowloop train '/my loops/d'\\''n'\\''b' -o /m/a.flow --steps 300 --from factory";
-        assert_eq!(line, expected);
+        assert_eq!(line("gpu:0"), expected);
+        assert_eq!(line("remote:studio:3000"), format!("{expected} --device remote:studio:3000"));
     }
 }

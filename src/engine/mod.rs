@@ -21,6 +21,8 @@
 //! The last session to close ends the thread and waits for it.
 
 mod cache;
+mod door;
+mod end;
 mod heard;
 mod library;
 mod neighbours;
@@ -29,6 +31,7 @@ mod pace;
 mod rack;
 mod request;
 mod session;
+mod status;
 mod trials;
 mod worker;
 
@@ -48,10 +51,11 @@ pub use crate::model::Sketch;
 pub use crate::model::job::{hundredths, thousandths};
 pub use heard::{HISTORY, Heard};
 pub use library::{ModelCard, ModelInfo, SavedModel};
-pub use net::generator;
+pub use net::{DeviceCard, generator};
 pub use pace::Pace;
 pub use request::Request;
-pub use session::{Activity, Audition, Delivery, Line, Session, Status};
+pub use session::{Audition, Delivery, Line, Session};
+pub use status::{Activity, Status};
 
 pub use crate::settings::Speed;
 
@@ -117,7 +121,7 @@ pub type Load = Box<dyn FnMut(&Order) -> Result<Box<dyn Generate>, Failure> + Se
 
 /// The background thread and the door to it.
 pub struct Engine {
-    commands: Sender<worker::Command>,
+    commands: Sender<door::Command>,
     home: Home,
     stop: Arc<AtomicBool>,
     sessions: AtomicU64,
@@ -168,11 +172,11 @@ impl Engine {
     pub fn open(self: &Arc<Self>) -> (Session, Line) {
         let id = self.sessions.fetch_add(1, Ordering::Relaxed);
         let (session, line, end) = session::open(self.clone(), id, self.handle.is_some());
-        self.send(worker::Command::Open(end));
+        self.send(door::Command::Open(end));
         (session, line)
     }
 
-    fn send(&self, command: worker::Command) {
+    fn send(&self, command: door::Command) {
         // A closed channel means that the thread is gone: nobody is left to tell.
         let _ = self.commands.send(command);
         self.thread.unpark();

@@ -100,6 +100,38 @@ fn fastest(speeds: &[Speed], adapters: &[Adapter]) -> Option<usize> {
     (0..all.len()).min_by(|a, b| all[*a].total_cmp(&all[*b]))
 }
 
+/// A device of this machine as the editor shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeviceCard {
+    /// What [`Session::use_device`](super::Session::use_device) takes.
+    pub id: String,
+    /// Its name, or what it means.
+    pub name: String,
+}
+
+impl DeviceCard {
+    /// What there is to choose from. Looks for GPUs: not on a GUI thread.
+    pub fn all() -> Vec<Self> {
+        let automatic = Self { id: device::AUTO.into(), name: "the faster of the CPU and the first GPU".into() };
+        let found = device::adapters().into_iter().map(|a| {
+            let name = if a.hardware { a.name } else { format!("{} (software: slower than the CPU)", a.name) };
+            Self { id: a.id, name }
+        });
+        std::iter::once(automatic).chain(found).collect()
+    }
+
+    /// Looks whether a device is there, on another machine too; a sentence says why it is not. Takes seconds
+    /// where nothing answers.
+    pub fn reach(id: &str) -> Result<(), String> {
+        device::choose(id).map(drop).map_err(|e| e.to_string())
+    }
+
+    /// An id as it may be shown: without a token.
+    pub fn shown(id: &str) -> String {
+        device::remote::shown(id)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

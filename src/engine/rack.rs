@@ -10,11 +10,11 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use super::session::Activity;
+use super::status::Activity;
 use super::trials::{Mark, Trial, Trials};
 use super::{Failure, Generate, Load, Order, Request, Speed};
 use crate::clip::Clip;
-use crate::device::{CPU, guarded};
+use crate::device::{CPU, guarded, remote};
 use crate::model::Canvas;
 use crate::settings::Home;
 
@@ -225,7 +225,7 @@ impl Rack {
         let resident = self.residents.iter().find(|r| r.id == source.id);
         // What fails while it is loaded has no name yet; what is there already has the same.
         let named = resident.or_else(|| self.residents.iter().find(|r| !r.generator.on_cpu()));
-        let name = named.map_or(chosen.clone(), |r| r.generator.device());
+        let name = named.map_or(remote::shown(&chosen), |r| r.generator.device());
         let given_up = self.health().given_up;
         let on_cpu = given_up || chosen == CPU || resident.is_some_and(|r| r.generator.on_cpu());
         self.residents.clear();

@@ -1,18 +1,18 @@
-//! One instance's connection to the engine: rings to and from the audio thread, a status for the
-//! editor, and the choice of a model.
+//! One instance's connection to the engine: rings to and from the audio thread, and what the editor can
+//! ask for.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::thread::Thread;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use super::door::{Command, Errand};
+use super::end::End;
 use super::heard::{self, Heard};
-use super::worker::{Command, Errand};
-use super::{BUILT_IN, Engine, ModelInfo, Pace, Request, SavedModel, Sketch, Speed, library};
+use super::status::{Activity, Shared, Status};
+use super::{BUILT_IN, Engine, ModelInfo, Request, SavedModel, library};
 use crate::clip::Clip;
-use crate::measure;
 use crate::settings::Home;
 
 /// Requests that may wait in the ring; a fuller ring only means that the request is sent again at
@@ -40,114 +40,6 @@ pub enum Audition {
     Play(Arc<Clip>),
     /// Nothing any more.
     Stop,
-}
-
-/// What the engine is doing for a session.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Activity {
-    /// Nothing was asked for yet.
-    Idle,
-    /// The model is being put on the device.
-    Loading,
-    /// Step of steps.
-    Generating(u32, u32),
-    /// The newest request is done.
-    Ready,
-    /// What went wrong and what to do about it.
-    Failed(String),
-}
-
-/// What the editor shows; never touched by the audio thread.
-#[derive(Clone)]
-pub struct Status {
-    /// What the engine is doing.
-    pub activity: Activity,
-    /// What else to know: a device that failed and what goes on instead, a model file that was refused.
-    pub notice: Option<String>,
-    /// The model that is chosen.
-    pub model: ModelInfo,
-    /// The device's name, once a model is loaded.
-    pub device: String,
-    /// What was measured to choose the device; empty where there was no choice.
-    pub speeds: Vec<Speed>,
-    /// What the clip answers.
-    pub request: Option<Request>,
-    /// The newest finished clip.
-    pub clip: Option<Arc<Clip>>,
-    /// What the clip looks like; it comes a moment after the clip.
-    pub sketch: Option<Arc<Sketch>>,
-    /// Seconds that the newest clip took; None when it came from the cache.
-    pub seconds: Option<f64>,
-    /// How long clips take on this device with this model, once one was made.
-    pub pace: Option<Pace>,
-    /// What is being made, and what it would look like if it were done; on fast devices that does not come.
-    pub making: Option<(Request, Option<Arc<Sketch>>)>,
-    /// What is listened to beside what plays.
-    pub auditioned: Option<Request>,
-    /// The two clips that are compared.
-    pub compared: [Option<Request>; 2],
-    /// What was heard before, in the order of the first hearing, at most [`HISTORY`](super::HISTORY).
-    pub history: Vec<Heard>,
-}
-
-impl Status {
-    /// The device and, where there was a choice, the milliseconds of a step there and elsewhere.
-    pub fn device_with_speeds(&self) -> String {
-        let each = self.speeds.iter().map(|s| format!("{} {:.1} ms a step", s.device, s.milliseconds));
-        match each.collect::<Vec<_>>().join(", ") {
-            none if none.is_empty() => self.device.clone(),
-            speeds => format!("{} ({speeds})", self.device),
-        }
-    }
-}
-
-/// What a session's owner and the engine's thread share.
-pub(super) struct Shared {
-    state: Mutex<State>,
-    /// The chosen model's short name, for the audio thread.
-    model: AtomicU64,
-    auditions: Mutex<Producer<Audition>>,
-}
-
-pub(super) struct State {
-    pub status: Status,
-    /// The chosen model as a project keeps it.
-    pub saved: SavedModel,
-    /// Its file was looked for.
-    pub looked_up: bool,
-    /// How often a model was chosen: a choice that took long must not undo a newer one.
-    pub choice: u64,
-}
-
-impl Shared {
-    /// Locks the state; a panic of another holder does not spoil it.
-    pub fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
-    /// Lets a clip be listened to, or nothing. False when the audio thread does not fetch any.
-    pub fn audition(&self, audition: Audition) -> bool {
-        self.auditions.lock().unwrap_or_else(|e| e.into_inner()).push(audition).is_ok()
-    }
-
-    /// Takes a model as the chosen one.
-    pub fn adopt(&self, state: &mut State, saved: SavedModel, info: ModelInfo, looked_up: bool) {
-        self.model.store(saved.id(), Ordering::Release);
-        state.status.model = info;
-        (state.saved, state.looked_up) = (saved, looked_up);
-    }
-}
-
-impl State {
-    /// Notes what is heard from now on.
-    pub fn heard(&mut self, request: Request, clip: Arc<Clip>, seconds: Option<f64>) {
-        let status = &mut self.status;
-        heard::note(&mut status.history, request, &clip);
-        if !status.clip.as_ref().is_some_and(|before| Arc::ptr_eq(before, &clip)) {
-            status.sketch = None;
-        }
-        (status.request, status.clip, status.seconds) = (Some(request), Some(clip), seconds);
-    }
 }
 
 /// The owner's end (main thread). Dropping it closes the session.
@@ -247,7 +139,7 @@ impl Session {
 
     /// The chosen model's short name, as requests carry it.
     pub fn model(&self) -> u64 {
-        self.shared.model.load(Ordering::Acquire)
+        self.shared.model()
     }
 
     /// Chooses the model of a request that was heard before; it is looked for in the folder of models.
@@ -271,6 +163,17 @@ impl Session {
     /// Tries once more what failed: the model, its device, the request.
     pub fn retry(&self) {
         self.ask(Errand::Retry);
+    }
+
+    /// Keeps the device that loops are made on from now on, for all projects, and forgets what failed before.
+    pub fn use_device(&self, device: &str) -> Result<(), String> {
+        let kept = self.home().keep_device(device);
+        kept.map_err(|e| format!("the choice cannot be kept: {e}. Set FLOWLOOP_HOME to a folder that is yours"))?;
+        self.retry();
+        match self.home().device() == device {
+            true => Ok(()),
+            false => Err("the environment's FLOWLOOP_DEVICE outranks the choice until it is unset".into()),
+        }
     }
 
     /// The chosen model, for a project's state: exactly what was restored, until another is chosen.
@@ -330,7 +233,7 @@ pub struct Line {
 impl Line {
     /// The model that requests are to name.
     pub fn model(&self) -> u64 {
-        self.shared.model.load(Ordering::Acquire)
+        self.shared.model()
     }
 
     /// Asks for a clip; false when the ring is full (ask again at the next block).
@@ -351,72 +254,6 @@ impl Line {
     }
 }
 
-/// The engine thread's end.
-pub(super) struct End {
-    pub id: u64,
-    requests: Consumer<Request>,
-    deliveries: Producer<Delivery>,
-    spent: Consumer<Arc<Clip>>,
-    pub shared: Arc<Shared>,
-    /// The newest request that is not yet answered.
-    pub wanted: Option<Request>,
-    /// The newest request, when it failed.
-    pub failed: Option<Request>,
-    /// What is to be listened to and was not there.
-    pub audition: Option<Request>,
-    /// A saved project's clip; it outranks what the model would make today.
-    pub restored: Option<(Request, Arc<Clip>)>,
-}
-
-impl End {
-    /// Frees spent clips and notes the newest request.
-    pub fn listen(&mut self) {
-        while self.spent.pop().is_ok() {}
-        while let Ok(request) = self.requests.pop() {
-            self.wanted = Some(request.normalised());
-            self.failed = None;
-        }
-    }
-
-    /// The saved project's clip, when it answers this request. States do not keep where its hits are.
-    pub fn kept(&mut self, request: &Request) -> Option<Arc<Clip>> {
-        let (_, clip) = self.restored.as_mut().filter(|(r, _)| r == request)?;
-        if clip.hits.is_empty() {
-            let hits = measure::hits(clip);
-            // A clip without any stays the same one: nothing is to be faded when its state comes again.
-            if !hits.is_empty() {
-                Arc::make_mut(clip).hits = hits;
-            }
-        }
-        Some(clip.clone())
-    }
-
-    /// Hands a finished request over. False when the audio thread has not fetched the ones before
-    /// (it may be suspended): it stays wanted and is tried again.
-    pub fn deliver(&mut self, request: Request, clip: Option<Arc<Clip>>) -> bool {
-        let failed = clip.is_none();
-        let delivered = self.deliveries.push(Delivery { request, clip }).is_ok();
-        if delivered {
-            self.wanted = None;
-            self.failed = failed.then_some(request);
-        }
-        delivered
-    }
-
-    /// Wants again what failed.
-    pub fn again(&mut self) {
-        self.wanted = self.wanted.or(self.failed.take());
-    }
-
-    /// What is being done for a request, and what it looks like when that is new.
-    pub fn set(&self, activity: Activity, request: &Request, sketch: Option<Arc<Sketch>>) {
-        let status = &mut self.shared.lock().status;
-        status.activity = activity;
-        let before = status.making.take().filter(|(making, _)| making == request);
-        status.making = Some((*request, sketch.or(before.and_then(|(_, sketch)| sketch))));
-    }
-}
-
 pub(super) fn open(engine: Arc<Engine>, id: u64, alive: bool) -> (Session, Line, End) {
     let (requests, requests_out) = RingBuffer::new(REQUESTS);
     let (deliveries_in, deliveries) = RingBuffer::new(DELIVERIES);
@@ -428,37 +265,9 @@ pub(super) fn open(engine: Arc<Engine>, id: u64, alive: bool) -> (Session, Line,
             "the engine's thread could not be started; close some programs and reload the plugin".into(),
         ),
     };
-    let status = Status {
-        activity,
-        notice: None,
-        model: BUILT_IN.clone(),
-        device: String::new(),
-        speeds: Vec::new(),
-        request: None,
-        clip: None,
-        sketch: None,
-        seconds: None,
-        pace: None,
-        making: None,
-        auditioned: None,
-        compared: [None; 2],
-        history: Vec::new(),
-    };
-    let state = State { status, saved: SavedModel::default(), looked_up: true, choice: 0 };
-    let shared =
-        Arc::new(Shared { state: Mutex::new(state), model: AtomicU64::new(0), auditions: Mutex::new(auditions_in) });
+    let shared = Arc::new(Shared::new(activity, auditions_in));
     let thread = engine.thread.clone();
-    let end = End {
-        id,
-        requests: requests_out,
-        deliveries: deliveries_in,
-        spent: spent_out,
-        shared: shared.clone(),
-        wanted: None,
-        failed: None,
-        audition: None,
-        restored: None,
-    };
+    let end = End::new(id, requests_out, deliveries_in, spent_out, shared.clone());
     (
         Session { engine, id, shared: shared.clone() },
         Line { requests, deliveries, auditions, spent, shared, thread },

@@ -12,6 +12,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::device::remote;
+
 /// How a trial ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -74,9 +76,9 @@ impl Trials {
     }
 
     /// The file of a trial. `model` is its hash, empty for the built-in model, which on the CPU is the
-    /// last resort and always tried.
+    /// last resort and always tried. Another machine takes no program with it, and may be there next time.
     fn file(&self, model: &str, device: &str) -> Option<PathBuf> {
-        if model.is_empty() && device == "cpu" {
+        if (model.is_empty() && device == "cpu") || remote::is_remote(device) {
             return None;
         }
         let device: String = device.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
@@ -159,6 +161,8 @@ mod tests {
         let mut trials = Trials::new(Some(folder.path().into()));
         trials.begin("", "cpu").fail(&Mark::Loading);
         assert_eq!(trials.mark("", "cpu"), None);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        trials.begin(MODEL, "remote:studio").fail(&Mark::Device("the connection was lost".into()));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();

@@ -3,42 +3,25 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
 use super::cache::Cache;
+use super::door::{Command, Door, Errand};
 use super::library;
 use super::neighbours::Neighbours;
 use super::pace::Stopwatch;
 use super::rack::{Health, Hear, Rack, Source};
-use super::session::{Activity, Audition, End};
-use super::{BUILT_IN, Failure, Load, ModelInfo, Request, SavedModel, Sketch};
+use super::session::Audition;
+use super::status::Activity;
+use super::{BUILT_IN, Failure, Load, ModelInfo, Request, Sketch};
 use crate::clip::Clip;
 use crate::measure;
 use crate::model::Canvas;
 use crate::settings::Home;
-
-/// What other threads tell the engine.
-pub(super) enum Command {
-    Open(End),
-    Close(u64),
-    Restore(u64, Request, Arc<Clip>),
-    /// For a session, at its choice of that number.
-    Errand(u64, u64, Errand),
-}
-
-/// What takes longer than a look.
-#[derive(PartialEq)]
-pub(super) enum Errand {
-    Choose(PathBuf),
-    Relocate(PathBuf),
-    Retry,
-    Find(u64),
-    Audition(Request),
-}
 
 /// How long to wait before a delivery that found its ring full is tried again.
 const RETRY: Duration = Duration::from_millis(20);
@@ -54,63 +37,6 @@ pub(super) struct Worker {
     turn: usize,
 }
 
-/// What is heard from outside, also while a generator runs.
-struct Door {
-    inbox: Receiver<Command>,
-    stop: Arc<AtomicBool>,
-    ends: Vec<End>,
-    errands: Vec<(u64, u64, Errand)>,
-}
-
-impl Door {
-    fn listen(&mut self) {
-        while let Ok(command) = self.inbox.try_recv() {
-            match command {
-                Command::Open(end) => self.ends.push(end),
-                Command::Close(id) => self.ends.retain(|e| e.id != id),
-                Command::Restore(id, request, clip) => {
-                    if let Some(end) = self.end(id) {
-                        end.restored = Some((request, clip));
-                        end.wanted = Some(request);
-                    }
-                }
-                Command::Errand(id, choice, errand) => self.errands.push((id, choice, errand)),
-            }
-        }
-        for end in &mut self.ends {
-            end.listen();
-        }
-    }
-
-    fn stopped(&self) -> bool {
-        self.stop.load(Ordering::Acquire)
-    }
-
-    fn end(&mut self, id: u64) -> Option<&mut End> {
-        self.ends.iter_mut().find(|e| e.id == id)
-    }
-
-    /// True while the session lives and its newest wish is still this one.
-    fn wants(&self, id: u64, request: &Request) -> bool {
-        !self.stopped() && self.ends.iter().any(|e| e.id == id && e.wanted == Some(*request))
-    }
-
-    /// True while nobody wants anything.
-    fn quiet(&self) -> bool {
-        !self.stopped() && self.errands.is_empty() && self.ends.iter().all(|e| e.wanted.is_none())
-    }
-
-    /// Of the sessions that chose a model: what their projects keep of it, this session's first.
-    fn saved(&self, id: u64, model: u64) -> Vec<SavedModel> {
-        let mut ends: Vec<&End> = self.ends.iter().collect();
-        ends.sort_by_key(|e| e.id != id);
-        let mut all: Vec<SavedModel> = ends.iter().map(|e| e.shared.lock().saved.clone()).collect();
-        all.retain(|saved| saved.id() == model);
-        all.dedup();
-        all
-    }
-}
-
 impl Worker {
     pub fn new(
         inbox: Receiver<Command>,
@@ -119,7 +45,7 @@ impl Worker {
         home: Home,
         health: Arc<Mutex<Health>>,
     ) -> Self {
-        let door = Door { inbox, stop, ends: Vec::new(), errands: Vec::new() };
+        let door = Door::new(inbox, stop);
         let canvas = Arc::new(Canvas::default());
         let rack = Rack::new(load, home.clone(), health, canvas.clone());
         let (cache, neighbours) = (Cache::default(), Neighbours::default());

@@ -13,6 +13,7 @@ use super::watch::Watched;
 use super::{Canvas, Drift, Header, Job, Model, ModelError};
 use crate::clip::Clip;
 use crate::codec::{CodecError, Latents};
+use crate::device::remote;
 use crate::flow::guidance::Guided;
 use crate::flow::noise;
 use crate::flow::packed::PackedUNet;
@@ -95,7 +96,7 @@ pub struct Generator {
 pub type Progress<'a> = dyn FnMut(u32, u32) -> ControlFlow<()> + 'a;
 
 impl Generator {
-    /// Puts a model's net on a device: with Burn on a GPU, packed on the CPU.
+    /// Puts a model's net on a device: with Burn on a GPU or another machine, packed on the CPU.
     pub fn new(model: Model, device: Device) -> Result<Self, GenerateError> {
         match device == Device::flex() {
             true => Self::packed(model, Storage::Exact, Cpu::shared()),
@@ -105,7 +106,7 @@ impl Generator {
 
     /// The net with Burn, whatever the device.
     pub fn burn(model: Model, device: Device) -> Result<Self, GenerateError> {
-        let net = guarded(|| model.net(&device))?.map_err(GenerateError::Device)?;
+        let net = guarded(&device, || model.net(&device))?.map_err(GenerateError::Device)?;
         Ok(Self { model, net: Net::Burn(Box::new(net)), device, bases: Vec::new(), canvas: None })
     }
 
@@ -302,10 +303,10 @@ impl Generator {
             let x = run.solver.solve(&net, x, &run.path, progress);
             x.map(|x| x.try_into_data().map_err(|e| format!("{e:?}")))
         };
-        let data = match guarded(work)? {
+        let data = match guarded(&self.device, work)? {
             Err(SolveError::Cancelled) => return Err(GenerateError::Cancelled),
             Err(SolveError::NoSteps) => return Err(GenerateError::NoSteps),
-            Ok(data) => data.map_err(GenerateError::Device)?,
+            Ok(data) => data.map_err(|reason| failed(&self.device, reason))?,
         };
         let values = data.try_into_vec::<f32>().map_err(|e| GenerateError::Device(format!("{e:?}")))?;
         match values.iter().all(|v| v.is_finite()) {
@@ -346,9 +347,14 @@ fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// Burn's GPU backends panic when a device dies; here that is an error like any other.
-fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, GenerateError> {
-    crate::device::guarded(run).map_err(GenerateError::Device)
+/// Burn's backends panic when a device dies; here that is an error like any other.
+fn guarded<T>(device: &Device, run: impl FnOnce() -> T) -> Result<T, GenerateError> {
+    crate::device::guarded(run).map_err(|reason| failed(device, reason))
+}
+
+/// Of a lost connection it is known what became of it.
+fn failed(device: &Device, reason: String) -> GenerateError {
+    GenerateError::Device(remote::lost(device).unwrap_or(reason))
 }
 
 /// The factory model's file, part of the program.

@@ -172,5 +172,6 @@ fn resume(
         ema: Ema::from_net(average),
         step: state.step,
         device: autodiff,
+        helpers: Vec::new(),
     })
 }

@@ -1,27 +1,28 @@
 //! Training: latents in, a model out.
 //!
 //! [`latents`] turns loops (or another codec's latents) into a standardised set, [`Trainer`] makes
-//! one step after the other, [`checkpoint`] keeps it safe, [`straighten`] makes what a model for few
-//! steps learns from. Each step draws its loops, times and
+//! one step after the other, on several devices if need be (`shares`), [`checkpoint`] keeps it safe,
+//! [`straighten`] makes what a model for few steps learns from. Each step draws its loops, times and
 //! noise from counters of (seed, step), so a resumed run sees what an unbroken one would have seen.
 //! Runs on the companion's main thread, on any Burn device.
 
 pub mod checkpoint;
 pub mod ema;
 pub mod latents;
+mod shares;
 pub mod straighten;
 
 use burn::grad_clipping::GradientClippingConfig;
-use burn::module::Module;
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::flow::Velocity;
 use crate::flow::objective::{self, TimeSampling};
-use crate::flow::unet::{UNet, UNetConfig, Weights, with_weights};
-use crate::flow::{Condition, Velocity};
+use crate::flow::unet::{UNet, UNetConfig, Weights, weights_of, with_weights};
 use crate::random::Philox;
 use ema::Ema;
 use latents::{LatentLoop, LatentSet};
+use shares::{Batch, Helper};
 
 /// Settings of a run; a checkpoint remembers them.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -101,16 +102,16 @@ pub struct Trainer {
     ema: Ema,
     step: u64,
     device: Device,
+    helpers: Vec<Helper>,
 }
 
 impl Trainer {
-    /// A fresh net on `device` (made autodiff here).
+    /// A fresh net on `device` (made autodiff here). Its weights are drawn on the CPU: the same everywhere.
     pub fn new(net: &UNetConfig, config: TrainingConfig, device: &Device) -> Self {
-        let device = device.clone().autodiff();
-        device.seed(config.seed);
-        let net = UNet::new(net, &device).materialize();
-        let ema = Ema::new(&net);
-        Self { optimizer: optimizer(), config, net, ema, step: 0, device }
+        let cpu = Device::flex();
+        cpu.seed(config.seed);
+        let weights = weights_of(&UNet::new(net, &cpu));
+        Self::from_weights(net, &weights, config, device).expect("a net's weights fit it")
     }
 
     /// Goes on from the weights of a trained net of `net`'s size that may know fewer labels: the labels that
@@ -125,7 +126,12 @@ impl Trainer {
         let blank = UNet::new(net, &device);
         let net = with_weights(blank, &with_labels(net, weights))?;
         let ema = Ema::new(&net);
-        Ok(Self { optimizer: optimizer(), config, net, ema, step: 0, device })
+        Ok(Self { optimizer: optimizer(), config, net, ema, step: 0, device, helpers: Vec::new() })
+    }
+
+    /// Other devices that take their shares of each batch from now on.
+    pub fn share_with(&mut self, others: &[Device]) {
+        self.helpers = others.iter().map(|device| Helper::new(&self.net, device)).collect();
     }
 
     /// Steps done.
@@ -145,26 +151,30 @@ impl Trainer {
 
     /// One step on loops of `set`; returns the loss as a tensor, so that reading it can wait.
     pub fn advance(&mut self, set: &LatentSet) -> Tensor<1> {
-        let batch = self.draw_batch(set);
-        let frames = batch[0].frames;
-        let shape = [batch.len(), set.channels, frames];
-        let tensor = |v: Vec<f32>| Tensor::<3>::from_data(TensorData::new(v, shape), &self.device);
-        let conditions: Vec<Condition> = batch.iter().map(LatentLoop::condition).collect();
-        let drawn = self.random(Draw::Noise).normals(shape.iter().product());
-        let rows = batch.iter().zip(drawn.chunks_exact(set.channels * frames));
-        let noise = tensor(rows.flat_map(|(one, drawn)| one.noise.as_deref().unwrap_or(drawn)).copied().collect());
-        let data = tensor(batch.into_iter().flat_map(|one| one.values).collect());
-        let times = self.config.times.draw(&self.random(Draw::Times), shape[0]);
-        let t = Tensor::<1>::from_floats(times.as_slice(), &self.device);
-
-        let x = objective::interpolate(data.clone(), noise.clone(), t.clone());
-        let predicted = self.net.velocity(x, t, &conditions);
-        let loss = objective::loss(predicted, objective::target(data, noise));
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.net);
+        let batch = self.batch(set);
+        let (loss, gradients) = match self.helpers.is_empty() {
+            true => batch.gradients(&self.net, &self.device),
+            false => shares::gradients(&self.net, &self.device, &mut self.helpers, &batch),
+        };
         self.net = self.optimizer.step(self.config.rate(self.step), self.net.clone(), gradients);
         self.step += 1;
         self.ema.update(&self.net, self.config.ema_decay(self.step));
-        loss.inner()
+        loss
+    }
+
+    /// Loops, times and noise of the next step.
+    fn batch(&self, set: &LatentSet) -> Batch {
+        let loops = self.draw_loops(set);
+        let shape = [loops.len(), set.channels, loops[0].frames];
+        let drawn = self.random(Draw::Noise).normals(shape.iter().product());
+        let rows = loops.iter().zip(drawn.chunks_exact(shape[1] * shape[2]));
+        Batch {
+            shape,
+            noise: rows.flat_map(|(one, drawn)| one.noise.as_deref().unwrap_or(drawn)).copied().collect(),
+            times: self.config.times.draw(&self.random(Draw::Times), shape[0]),
+            conditions: loops.iter().map(LatentLoop::condition).collect(),
+            data: loops.into_iter().flat_map(|one| one.values).collect(),
+        }
     }
 
     fn random(&self, draw: Draw) -> Philox {
@@ -173,7 +183,7 @@ impl Trainer {
 
     /// Loops of one length, rotated by whole bars (where our codec says what a bar is), some without
     /// their label.
-    fn draw_batch(&self, set: &LatentSet) -> Vec<LatentLoop> {
+    fn draw_loops(&self, set: &LatentSet) -> Vec<LatentLoop> {
         let pick = self.random(Draw::Loops);
         let frames = set.training[pick.below(0, set.training.len())].frames;
         let same: Vec<&LatentLoop> = set.training.iter().filter(|l| l.frames == frames).collect();

@@ -9,11 +9,24 @@ use anyhow::{Context, Result};
 const COMPANION: &str = if cfg!(windows) { "flowloop.exe" } else { "flowloop" };
 
 fn main() -> Result<()> {
+    forget_package();
     nice_plug_xtask::main()?;
     if std::env::args().nth(1).is_some_and(|c| c.starts_with("bundle")) {
         place_companion()?;
     }
     Ok(())
+}
+
+/// `cargo run` tells a program of its own package; some dependency's build script would take that for another
+/// build than `cargo build`'s, and Burn would be built anew each time one follows the other.
+fn forget_package() {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            // SAFETY: no other thread has been started yet.
+            unsafe { std::env::remove_var(&name) };
+        }
+    }
 }
 
 /// Copies the program that the bundler put beside the bundles to each library folder of the VST3, and

@@ -23,7 +23,7 @@ pub struct Calibrate {
     /// back is measured anew too
     #[arg(long, value_name = "FOLDER")]
     loops: Option<PathBuf>,
-    /// auto, cpu, gpu or gpu:N
+    /// auto, cpu, gpu, gpu:N or remote:HOST:PORT
     #[arg(long, default_value = "auto")]
     device: String,
 }

@@ -2,17 +2,18 @@
 
 use anyhow::Context;
 use clap::Args;
-use flowloop::device::{self, Adapter};
+use flowloop::device::{self, Adapter, remote};
 use flowloop::kernel::Cpu;
 use flowloop::model::Generator;
 use flowloop::settings::{Home, Speed};
 
 #[derive(Args)]
 pub struct Devices {
-    /// Run the plugin's net there from its next start on: auto, cpu, gpu or gpu:N
+    /// Run the plugin's net there from its next start on: auto, cpu, gpu, gpu:N or remote:HOST:PORT
     #[arg(long = "use", value_name = "DEVICE")]
     chosen: Option<String>,
-    /// Time a solver step of the built-in model on the CPU and on the GPU; the plugin's `auto` is the faster one
+    /// Time a solver step of the built-in model on the CPU, on the GPU, and on the other machine that the plugin
+    /// uses, if it does; the plugin's `auto` is the faster one of the first two
     #[arg(long, conflicts_with = "chosen")]
     time: bool,
 }
@@ -25,11 +26,14 @@ impl Devices {
             let file = home.settings_file().unwrap_or_default();
             home.keep_device(&chosen)
                 .with_context(|| format!("cannot write {}; set FLOWLOOP_HOME to a folder of yours", file.display()))?;
-            println!("the plugin uses {chosen} ({}) from its next start on; kept in {}", adapter.name, file.display());
+            let shown = remote::shown(&chosen);
+            println!("the plugin uses {shown} ({}) from its next start on; kept in {}", adapter.name, file.display());
             return Ok(());
         }
+        let plugins = home.device();
+        let other = remote::is_remote(&plugins).then(|| device::choose(&plugins));
         if self.time {
-            let speeds = timed()?;
+            let speeds = timed(other.as_ref().and_then(|o| o.as_ref().ok()))?;
             home.keep_speeds(&speeds).context("the times cannot be kept; the plugin measures for itself")?;
         }
         let (automatic, speeds) = (device::choose(device::AUTO)?, home.settings().speeds);
@@ -37,7 +41,8 @@ impl Devices {
         // The plugin takes the CPU instead where that has been the faster one.
         let slower = known(&automatic) > known(&device::cpu()) && known(&device::cpu()).is_some();
         let automatic = if slower { device::CPU.into() } else { automatic.id };
-        for adapter in device::adapters() {
+        let all = device::adapters().into_iter().chain(other.as_ref().and_then(|o| o.as_ref().ok()).cloned());
+        for adapter in all {
             let cpu = (adapter.id == device::CPU).then(Cpu::shared);
             let kind = match &cpu {
                 Some(cpu) => format!(" ({}, {} threads)", cpu.isa().name(), cpu.members()),
@@ -48,16 +53,19 @@ impl Devices {
             let chosen = if adapter.id == automatic { "  <- auto" } else { "" };
             println!("{:<8} {}{kind}{speed}{chosen}", adapter.id, adapter.name);
         }
-        println!("the plugin uses {}", home.device());
+        println!("the plugin uses {}", remote::shown(&plugins));
+        if let Some(Err(trouble)) = other {
+            println!("warning: {trouble}. The plugin goes on with the CPU until then");
+        }
         Ok(())
     }
 }
 
-/// How fast the built-in model is on the CPU and on the first GPU that is hardware.
-fn timed() -> anyhow::Result<Vec<Speed>> {
+/// How fast the built-in model is on the CPU, on the first GPU that is hardware and on `other`.
+fn timed(other: Option<&Adapter>) -> anyhow::Result<Vec<Speed>> {
     let (model, automatic) = (flowloop::model::embedded_model()?, device::choose(device::AUTO)?);
     let gpu = (automatic.id != device::CPU).then_some(automatic);
-    let all = std::iter::once(device::cpu()).chain(gpu).map(|adapter| {
+    let all = std::iter::once(device::cpu()).chain(gpu).chain(other.cloned()).map(|adapter| {
         let milliseconds = Generator::new(model.clone(), adapter.device)?.time_step()?;
         Ok(Speed { device: adapter.name, milliseconds })
     });

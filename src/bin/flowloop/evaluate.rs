@@ -45,7 +45,7 @@ pub struct Evaluate {
     /// The seed that `train` had
     #[arg(long, default_value_t = 0)]
     training_seed: u64,
-    /// auto, cpu, gpu or gpu:N
+    /// auto, cpu, gpu, gpu:N or remote:HOST:PORT
     #[arg(long, default_value = "auto")]
     device: String,
     /// Also write the table as JSON

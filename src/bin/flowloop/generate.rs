@@ -67,7 +67,7 @@ pub struct Generate {
     /// Which variation
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     take: u16,
-    /// auto, cpu, gpu or gpu:N
+    /// auto, cpu, gpu, gpu:N or remote:HOST:PORT
     #[arg(long, default_value = "auto")]
     device: String,
     /// WAV file; with --count, the seed is put before the extension

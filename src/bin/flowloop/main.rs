@@ -12,6 +12,7 @@ mod import;
 mod inspect;
 mod progress;
 mod sample;
+mod serve;
 mod sheet;
 mod train;
 
@@ -46,6 +47,8 @@ enum Command {
     Inspect(inspect::Inspect),
     /// List the devices the net can run on, and choose the plugin's
     Devices(devices::Devices),
+    /// Let other machines use this one's devices
+    Serve(serve::Serve),
     /// Render the licence-clean training loops of the factory model
     Factory(factory::Factory),
     /// Draw spectrograms of WAV files as a PNG
@@ -74,6 +77,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Calibrate(c) => c.run(),
         Command::Inspect(c) => c.run(),
         Command::Devices(c) => c.run(),
+        Command::Serve(c) => c.run(),
         Command::Factory(c) => c.run(),
         Command::Sheet(c) => c.run(),
         Command::Evaluate(c) => c.run(),

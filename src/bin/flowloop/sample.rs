@@ -31,7 +31,7 @@ pub struct Sample {
     /// Multiply by the training set's std and add its mean
     #[arg(long)]
     unnormalise: bool,
-    /// auto, cpu, gpu or gpu:N
+    /// auto, cpu, gpu, gpu:N or remote:HOST:PORT
     #[arg(long, default_value = "auto")]
     device: String,
     /// safetensors file to write, with a tensor `latents`

@@ -29,7 +29,7 @@ pub struct Bench {
     /// Model file; the built-in model if left out
     #[arg(long)]
     model: Option<PathBuf>,
-    /// auto, cpu, gpu or gpu:N
+    /// auto, cpu, gpu, gpu:N or remote:HOST:PORT
     #[arg(long, default_value = "auto")]
     device: String,
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{anyhow, bail, ensure};
 use clap::Args;
 use flowloop::codec::{CodecConfig, LATENTS_PER_BEAT};
-use flowloop::device::Adapter;
+use flowloop::device::{self, Adapter, remote};
 use flowloop::flow::layers::Padding;
 use flowloop::flow::objective::TimeSampling;
 use flowloop::flow::unet::{UNetConfig, weights_of};
@@ -59,9 +59,9 @@ pub struct Train {
     /// Seed of the training
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// auto, cpu, gpu or gpu:N
-    #[arg(long, default_value = "auto")]
-    device: String,
+    /// auto, cpu, gpu, gpu:N or remote:HOST:PORT; several, separated by commas, share each step
+    #[arg(long, value_delimiter = ',', default_value = "auto")]
+    device: Vec<String>,
     /// Steps between checkpoints
     #[arg(long, default_value_t = 200)]
     every: u64,
@@ -98,17 +98,39 @@ impl Train {
         let channels = CodecConfig::default().channels;
         self.net(channels, 0, true).validate().map_err(|e| anyhow!("{e}; change --widths, --blocks or --stem"))?;
         self.check_output()?;
-        let adapter = flowloop::device::choose(&self.device)?;
+        let devices = self.devices()?;
         ensure!(self.straighten != Some(0), "--straighten must be at least 1");
         let set = self.latent_set(base.as_ref())?;
         let stop = super::interruption()?;
+        let learn = || self.learn(set, base.as_ref(), rate, &devices, &stop);
+        match device::guarded(learn) {
+            Ok(Ok(())) => Ok(()),
+            // Whatever failed, a lost connection is why.
+            Ok(Err(error)) => Err(lost(&devices).map_or(error, |what| self.broken_off(&what))),
+            Err(reason) => {
+                let failed = || format!("the device failed ({reason})");
+                Err(self.broken_off(&lost(&devices).unwrap_or_else(failed)))
+            }
+        }
+    }
+
+    /// Learns from `set` on the first of the devices, with the help of the others.
+    fn learn(
+        &self,
+        set: LatentSet,
+        base: Option<&Model>,
+        rate: f64,
+        devices: &[Adapter],
+        stop: &AtomicBool,
+    ) -> anyhow::Result<()> {
+        let device = &devices[0].device;
         // Before pairs take their place.
         let heard = super::calibrate::some_of(&set.training);
-        let set = match (self.straighten, &base) {
-            (Some(count), Some(base)) => self.pairs(count, base, set, &adapter, &stop)?,
+        let set = match (self.straighten, base) {
+            (Some(count), Some(base)) => self.pairs(count, base, set, &devices[0], stop)?,
             _ => set,
         };
-        let net = match &base {
+        let net = match base {
             Some(base) => base.header.net.clone().with_labels(set.labels.len()),
             None => self.net(set.channels, set.labels.len(), set.codec.is_some()),
         };
@@ -120,30 +142,51 @@ impl Train {
         let (batch, seed) = (self.batch, self.seed);
         let config = TrainingConfig { batch, learning_rate: rate, seed, times, ..TrainingConfig::default() };
         let folder = checkpoint_folder(&self.output);
-        let data = set.digest() + base.as_ref().map_or("", |b| &b.hash);
+        let data = set.digest() + base.map_or("", |b| &b.hash);
         if self.fresh {
             checkpoint::remove(&folder);
         }
         let mut warn = |e: &checkpoint::CheckpointError| eprintln!("warning: {e}");
-        let trainer = match checkpoint::resume_newest(&folder, &net, &config, &data, &adapter.device, &mut warn)? {
+        let mut trainer = match checkpoint::resume_newest(&folder, &net, &config, &data, device, &mut warn)? {
             Some(trainer) => {
                 println!("going on from step {} ({})", trainer.step(), folder.display());
                 trainer
             }
-            None => match &base {
-                Some(base) => Trainer::from_weights(&net, &base.weights, config, &adapter.device)
-                    .map_err(|e| anyhow!("--from: {e}"))?,
-                None => Trainer::new(&net, config, &adapter.device),
+            None => match base {
+                Some(base) => {
+                    Trainer::from_weights(&net, &base.weights, config, device).map_err(|e| anyhow!("--from: {e}"))?
+                }
+                None => Trainer::new(&net, config, device),
             },
         };
-        let step = self.train(trainer, &set, &data, &folder, &adapter, &stop)?;
-        self.measure(&heard, &adapter)?;
+        trainer.share_with(&devices[1..].iter().map(|a| a.device.clone()).collect::<Vec<_>>());
+        let step = self.train(trainer, &set, &data, &folder, devices, stop)?;
+        self.measure(&heard, &devices[0])?;
         let how = if step < self.steps { "stopped" } else { "done" };
         println!(
             "{how} at step {step}: {} (run the same command to go on; --steps sets how far)",
             self.output.display()
         );
         Ok(())
+    }
+
+    /// Where to train, the first one first.
+    fn devices(&self) -> anyhow::Result<Vec<Adapter>> {
+        let devices = self.device.iter().map(|d| device::choose(d)).collect::<Result<Vec<_>, _>>()?;
+        for (i, adapter) in devices.iter().enumerate() {
+            ensure!(devices[..i].iter().all(|a| a.id != adapter.id), "--device names {} twice", adapter.id);
+        }
+        Ok(devices)
+    }
+
+    /// How to go on after a device has failed.
+    fn broken_off(&self, what: &str) -> anyhow::Error {
+        match checkpoint::all(&checkpoint_folder(&self.output)).first() {
+            Some((step, _)) => anyhow!(
+                "{what}. What was learnt up to step {step} is kept: run the same command to go on from there, with another --device if need be"
+            ),
+            None => anyhow!("{what}. No checkpoint was written yet; run the same command to start again"),
+        }
     }
 
     /// The output can be written, and holds nothing but a model.
@@ -203,14 +246,15 @@ impl Train {
         set: &LatentSet,
         data: &str,
         folder: &Path,
-        adapter: &Adapter,
+        devices: &[Adapter],
         stop: &AtomicBool,
     ) -> anyhow::Result<u64> {
         let held_out = &set.validation[..set.validation.len().min(VALIDATED)];
         if !held_out.is_empty() {
             println!("predicting a constant would give validation loss {:.4}", constant_loss(held_out));
         }
-        let mut progress = super::Progress::new(self.steps, &format!("training on {}", adapter.name));
+        let names: Vec<&str> = devices.iter().map(|a| a.name.as_str()).collect();
+        let mut progress = super::Progress::new(self.steps, &format!("training on {}", names.join(" and ")));
         progress.begin_at(trainer.step());
         let (mut pending, mut validation) = (Vec::new(), String::new());
         let (mut saved, mut best) = (None, (f64::INFINITY, 0));
@@ -295,6 +339,11 @@ impl Train {
             hash: String::new(),
         }
     }
+}
+
+/// What became of the first of these devices that was lost.
+fn lost(devices: &[Adapter]) -> Option<String> {
+    devices.iter().find_map(|a| remote::lost(&a.device))
 }
 
 fn diverged(step: u64, folder: &Path) -> String {

@@ -1,8 +1,13 @@
-//! Which device the net runs on: a GPU through wgpu, or the CPU.
+//! Which device the net runs on: a GPU through wgpu, the CPU, or a device of another machine ([`remote`]).
 //!
 //! Looking happens only when asked for: nothing here runs when a plugin is merely scanned.
 
+mod relay;
+pub mod remote;
+
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
 
 use burn::tensor::{Device, DeviceType};
 
@@ -14,7 +19,7 @@ pub const AUTO: &str = "auto";
 /// A device the net can run on.
 #[derive(Clone, Debug)]
 pub struct Adapter {
-    /// What `--device` takes: `cpu`, `gpu:0`, ...
+    /// What `--device` takes: `cpu`, `gpu:0`, `remote:studio:3000`, ...
     pub id: String,
     /// The name that the device gives itself.
     pub name: String,
@@ -28,11 +33,42 @@ pub struct Adapter {
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     /// The description is not of the known form.
-    #[error("there is no device called {0:?}; use auto, cpu, gpu or gpu:N (`flowloop devices` lists them)")]
+    #[error(
+        "there is no device called {0:?}; use auto, cpu, gpu, gpu:N (`flowloop devices` lists them) or remote:HOST:PORT"
+    )]
     Unknown(String),
     /// No adapter of that number.
     #[error("no GPU {0:?} was found; install its Vulkan driver, or use --device cpu")]
     Missing(String),
+    /// The description of a remote device is not of the known form.
+    #[error("{0:?} is no device of another machine; write remote:HOST:PORT, with /N for its device N")]
+    Address(String),
+    /// No server there.
+    #[error("no device is served at {address} ({reason}); run `flowloop serve` there, and check the address")]
+    Unreachable {
+        /// `host:port`.
+        address: String,
+        /// What was found instead.
+        reason: String,
+    },
+    /// The server wants another token.
+    #[error(
+        "{0} asks for a token; set FLOWLOOP_TOKEN to the one that `flowloop serve` was given there, or write remote:TOKEN@HOST:PORT"
+    )]
+    Token(String),
+    /// The server has fewer devices.
+    #[error("there is no device {index} at {address}; it serves {count}, counted from 0")]
+    Index {
+        /// `host:port`.
+        address: String,
+        /// What was asked for.
+        index: usize,
+        /// How many there are.
+        count: usize,
+    },
+    /// The server is of another version.
+    #[error("{0} serves another version of the protocol; install the same version of Flowloop on both machines")]
+    Version(String),
 }
 
 /// The CPU.
@@ -56,11 +92,14 @@ pub fn adapters() -> Vec<Adapter> {
     std::iter::once(cpu()).chain(gpus).collect()
 }
 
-/// The device of a description: `cpu`, `gpu` (the first), `gpu:N`, or `auto`: the first GPU that
-/// is hardware, else the CPU.
+/// The device of a description: `cpu`, `gpu` (the first), `gpu:N`, `remote:HOST:PORT/N`, or `auto`: the
+/// first GPU that is hardware, else the CPU.
 pub fn choose(description: &str) -> Result<Adapter, DeviceError> {
     if description == CPU {
         return Ok(cpu());
+    }
+    if remote::is_remote(description) {
+        return remote::choose(description);
     }
     let wanted = match description {
         AUTO => None,
@@ -76,9 +115,23 @@ pub fn choose(description: &str) -> Result<Adapter, DeviceError> {
     position.map(|i| all.swap_remove(i)).ok_or_else(|| DeviceError::Missing(wanted.unwrap_or_default()))
 }
 
-/// Runs what may panic when a device dies, as Burn's GPU backends do; the panic's words are the error.
+/// Runs what may panic when a device dies, as Burn's backends do; the panic's words are the error, and are
+/// not printed.
 pub fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
+    static HOOK: Once = Once::new();
+    thread_local!(static GUARDED: Cell<bool> = const { Cell::new(false) });
+    HOOK.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !GUARDED.get() {
+                usual(panic);
+            }
+        }));
+    });
+    let before = GUARDED.replace(true);
+    let ran = catch_unwind(AssertUnwindSafe(run));
+    GUARDED.set(before);
+    ran.map_err(|payload| {
         let text = payload.downcast_ref::<String>().cloned();
         let text = text.or_else(|| payload.downcast_ref::<&str>().map(|s| s.to_string()));
         text.unwrap_or_else(|| "it stopped without a word".into())
