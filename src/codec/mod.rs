@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::clip::{Clip, SAMPLE_RATE};
 use crate::resample;
 use frames::centres;
-pub use levels::Levels;
+pub use levels::{Curves, Levels};
 use resolution::{Layer, Resolution};
 pub use sketch::Sketch;
 
@@ -180,7 +180,7 @@ impl Codec {
         &self,
         latents: &Latents,
         bpm: f64,
-        levels: Option<&Levels>,
+        levels: Option<Curves<'_>>,
         wanted: &mut dyn FnMut() -> bool,
     ) -> Result<Clip, CodecError> {
         let Latents { channels, frames, ref values } = *latents;

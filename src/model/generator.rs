@@ -184,7 +184,7 @@ impl Generator {
             progress(step, steps)
         };
         let values = self.latents(&job, frames, &mut step)?;
-        let mut clip = self.decoded(values, frames, job.bpm, &mut || progress(total, total).is_continue())?;
+        let mut clip = self.decoded(values, frames, &job, &mut || progress(total, total).is_continue())?;
         clip.limit_peak(PEAK);
         clip.round_to_24_bits();
         clip.provenance = Some(job.provenance(&self.model));
@@ -242,18 +242,19 @@ impl Generator {
         Steady { wanted: self.model.spread.as_ref(), measured: &self.model.drift, steps }
     }
 
-    /// The sound of standardised latents `[channel, frame]`.
+    /// The sound of a job's standardised latents `[channel, frame]`.
     fn decoded(
         &self,
         mut values: Vec<f32>,
         frames: usize,
-        bpm: f64,
+        job: &Job,
         wanted: &mut dyn FnMut() -> bool,
     ) -> Result<Clip, GenerateError> {
         let codec = self.model.codec.as_ref().ok_or(GenerateError::NoCodec)?;
         self.unnormalise(&mut values, frames);
         let latents = Latents { channels: self.model.header.net.channels, frames, values };
-        codec.decode_while(&latents, bpm, self.model.levels.as_ref(), wanted).map_err(|error| match error {
+        let levels = self.model.levels.as_ref().map(|levels| levels.of(job.label));
+        codec.decode_while(&latents, job.bpm, levels, wanted).map_err(|error| match error {
             CodecError::Cancelled => GenerateError::Cancelled,
             other => GenerateError::Codec(other.to_string()),
         })

@@ -10,7 +10,7 @@ use crate::flow::{Condition, noise};
 /// Steps of the measured runs.
 const STEPS: u32 = 8;
 /// Loops that are measured, at most.
-pub const LOOPS: usize = 256;
+pub const LOOPS: usize = 512;
 /// Seeds of the measured loops start here, away from those that are played.
 const FIRST_SEED: u64 = 1 << 43;
 
@@ -43,8 +43,10 @@ pub fn measure(
         let conditions = std::slice::from_ref(condition);
         let path = Path { from: 1.0, steps: STEPS, conditions, correction: Some(&steady) };
         let go_on = &mut |_, _| ControlFlow::Continue(());
-        generated.push(latents(generator.sample(noise, [1, channels, frames], Solver::Euler, path, go_on)?));
+        let made = generator.sample(noise, [1, channels, frames], Solver::Euler, path, go_on)?;
+        generated.push((latents(made), condition.label));
     }
-    let training: Vec<Latents> = training.iter().map(|(values, _)| latents(values.to_vec())).collect();
-    Ok((!training.is_empty()).then(|| codec.compare_levels(&generated, &training)))
+    let training: Vec<_> = training.iter().map(|(values, of)| (latents(values.to_vec()), of.label)).collect();
+    let labels = generator.model().header.labels.len();
+    Ok((!training.is_empty()).then(|| codec.compare_levels(&generated, &training, labels)))
 }

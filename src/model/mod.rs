@@ -196,7 +196,7 @@ impl Model {
             None => None,
         };
         let levels = match &codec {
-            Some(codec) => Levels::from_tensors(codec, &lookup).map_err(damaged)?,
+            Some(codec) => Levels::from_tensors(codec, header.labels.len(), &lookup).map_err(damaged)?,
             None => None,
         };
         let hash = blake3::hash(bytes).to_hex().to_string();
