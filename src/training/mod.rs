@@ -6,20 +6,21 @@
 //! noise from counters of (seed, step), so a resumed run sees what an unbroken one would have seen.
 //! Runs on the companion's main thread, on any Burn device.
 
+mod adamw;
 pub mod checkpoint;
 pub mod ema;
 pub mod latents;
 pub mod straighten;
 
-use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::flow::objective::{self, TimeSampling};
 use crate::flow::unet::{UNet, UNetConfig, Weights, with_weights};
 use crate::flow::{Condition, Velocity};
 use crate::random::Philox;
+use adamw::AdamW;
 use ema::Ema;
 use latents::{LatentLoop, LatentSet};
 
@@ -96,7 +97,8 @@ const BAR: usize = 4 * crate::codec::LATENTS_PER_BEAT;
 /// A net in training.
 pub struct Trainer {
     config: TrainingConfig,
-    net: UNet,
+    /// None only while a step has it: weights that nobody else holds are changed in place.
+    net: Option<UNet>,
     optimizer: ModuleOptimizer,
     ema: Ema,
     step: u64,
@@ -110,7 +112,7 @@ impl Trainer {
         device.seed(config.seed);
         let net = UNet::new(net, &device).materialize();
         let ema = Ema::new(&net);
-        Self { optimizer: optimizer(), config, net, ema, step: 0, device }
+        Self { optimizer: AdamW::of_module(), config, net: Some(net), ema, step: 0, device }
     }
 
     /// Goes on from the weights of a trained net of `net`'s size that may know fewer labels: the labels that
@@ -125,7 +127,7 @@ impl Trainer {
         let blank = UNet::new(net, &device);
         let net = with_weights(blank, &with_labels(net, weights))?;
         let ema = Ema::new(&net);
-        Ok(Self { optimizer: optimizer(), config, net, ema, step: 0, device })
+        Ok(Self { optimizer: AdamW::of_module(), config, net: Some(net), ema, step: 0, device })
     }
 
     /// Steps done.
@@ -138,9 +140,14 @@ impl Trainer {
         &self.config
     }
 
+    /// The net in training.
+    fn net(&self) -> &UNet {
+        self.net.as_ref().expect("no step is under way")
+    }
+
     /// The averaged net, the one to use.
-    pub fn averaged(&self) -> &UNet {
-        self.ema.net()
+    pub fn averaged(&self) -> UNet {
+        self.ema.net(self.net())
     }
 
     /// One step on loops of `set`; returns the loss as a tensor, so that reading it can wait.
@@ -158,13 +165,15 @@ impl Trainer {
         let t = Tensor::<1>::from_floats(times.as_slice(), &self.device);
 
         let x = objective::interpolate(data.clone(), noise.clone(), t.clone());
-        let predicted = self.net.velocity(x, t, &conditions);
+        let net = self.net.take().expect("no step is under way");
+        let predicted = net.velocity(x, t, &conditions);
         let loss = objective::loss(predicted, objective::target(data, noise));
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.net);
-        self.net = self.optimizer.step(self.config.rate(self.step), self.net.clone(), gradients);
+        let gradients = GradientsParams::from_grads(loss.backward(), &net);
+        let loss = loss.inner();
+        let net = self.optimizer.step(self.config.rate(self.step), net, gradients);
         self.step += 1;
-        self.ema.update(&self.net, self.config.ema_decay(self.step));
-        loss.inner()
+        self.net = Some(self.ema.update(net, self.config.ema_decay(self.step)));
+        loss
     }
 
     fn random(&self, draw: Draw) -> Philox {
@@ -190,7 +199,7 @@ impl Trainer {
 
     /// Loss of the averaged net on `loops`, at fixed times and noise.
     pub fn validation_loss(&self, loops: &[LatentLoop], channels: usize) -> f64 {
-        validation_loss(self.averaged(), loops, channels, self.config.times, &self.device.clone().inner())
+        validation_loss(&self.averaged(), loops, channels, self.config.times, &self.device.clone().inner())
     }
 }
 
@@ -243,14 +252,6 @@ fn with_labels(net: &UNetConfig, weights: &Weights) -> Weights {
         }
     }
     weights
-}
-
-fn optimizer() -> ModuleOptimizer {
-    AdamWConfig::new()
-        .with_beta_2(0.99)
-        .with_weight_decay(0.01)
-        .with_grad_clipping(Some(GradientClippingConfig::Norm(1.0)))
-        .init()
 }
 
 #[cfg(test)]
