@@ -150,6 +150,11 @@ impl Generator {
         Ok(least)
     }
 
+    /// Where it runs.
+    pub(super) fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// The model behind it.
     pub fn model(&self) -> &Model {
         &self.model
@@ -228,7 +233,8 @@ impl Generator {
     /// many steps it is for Heun too.
     fn steady(&self, solver: Solver, steps: f32) -> Steady<'_> {
         let steps = if solver == Solver::Euler { steps } else { f32::INFINITY };
-        Steady { wanted: self.model.spread.as_ref(), measured: &self.model.drift, steps }
+        let wanted = self.model.spread.as_ref().map(|spread| (spread, spread.turn(&self.device)));
+        Steady { wanted, measured: &self.model.drift, steps }
     }
 
     /// The sound of standardised latents `[channel, frame]`.
