@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(settings.fastest(&[cpu.clone(), other("slow card")]), Some(0));
         assert_eq!(settings.fastest(&[cpu.clone(), other("fast card")]), Some(1));
         assert_eq!(settings.fastest(&[cpu.clone(), other("new card")]), None);
-        assert_eq!(Settings::default().fastest(&[cpu.clone()]), None);
+        assert_eq!(Settings::default().fastest(&[cpu.clone(), other("slow card")]), None);
 
         let folder = tempfile::tempdir().unwrap();
         let (home, both, mut asked) = (Home::at(folder.path()), [cpu.clone(), other("new card")], 0);

@@ -294,8 +294,8 @@ mod avx2 {
                 }
                 let weights: [__m256; V] = std::array::from_fn(|v| load::<KIND>(w, i * stride + first + 8 * v));
                 if KIND == WIDENING {
-                    for v in 0..V {
-                        _mm256_storeu_ps(wide.add(i * PANEL + first + 8 * v), weights[v]);
+                    for (v, weights) in weights.iter().enumerate() {
+                        _mm256_storeu_ps(wide.add(i * PANEL + first + 8 * v), *weights);
                     }
                 }
                 for n in 0..N {
