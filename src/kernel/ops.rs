@@ -91,6 +91,9 @@ impl Cpu {
         let (k, rows) = (matrix.inputs(), output.layout.count());
         x.check(k);
         assert_eq!(x.layout.count(), rows, "as many rows in as out");
+        // Taken, not held: who waits for the team may be given another product to do.
+        let mut apart = APART.take();
+        let x = if alias(x.layout, matrix.panels()) { self.apart(x, k, &mut apart) } else { x };
         let block = [self.tall(rows, matrix.panels()), PANEL];
         self.team.fill(out, output.layout, matrix.outputs(), block, &|mut block: Block<'_>| {
             let panel = block.column / PANEL;
@@ -101,6 +104,21 @@ impl Cpu {
                 }
             });
         });
+        APART.set(apart);
+    }
+
+    /// Rows of `k` values, copied to places that do not share their place in the cache.
+    fn apart<'a>(&self, x: Rows<'_>, k: usize, memory: &'a mut Vec<f32>) -> Rows<'a> {
+        let layout = Layout::dense(x.layout.count(), k + LINE);
+        memory.resize(layout.item_stride, 0.0);
+        let block = [self.tall(layout.rows, 1), k];
+        self.team.fill(memory, layout, k, block, &|mut block: Block<'_>| {
+            for i in 0..block.rows {
+                let from = x.layout.at(block.row + i);
+                block.row(i).copy_from_slice(&x.data[from..from + k]);
+            }
+        });
+        Rows { data: memory, layout }
     }
 
     /// Sums of a block's rows with a panel, tile after tile: with each tile its first row in the block.
@@ -252,6 +270,19 @@ pub fn memory_speed(cpu: &Cpu) -> f64 {
 /// Queries of a block, at least: each block lays the keys out anew.
 const MANY_QUERIES: usize = 32;
 
+/// Values of a cache line.
+const LINE: usize = 16;
+/// Values from one address to the next that shares its place in the fastest cache, and how many may.
+const WAY: usize = 1024;
+const WAYS: usize = 8;
+/// Panels from which on a copy of the rows costs nothing beside the products.
+const MANY_PANELS: usize = 8;
+
+/// Whether rows that are worked on at once drive each other out of the cache.
+fn alias(layout: Layout, panels: usize) -> bool {
+    layout.stride.is_multiple_of(WAY) && layout.count() > WAYS && panels >= MANY_PANELS
+}
+
 /// Memory of a block's sums; it begins at a cache line.
 #[repr(align(64))]
 struct Sums {
@@ -263,6 +294,8 @@ struct Sums {
 thread_local! {
     static SUMS: RefCell<Sums> =
         const { RefCell::new(Sums { wide: [0.0; PIECE * PANEL], tiles: [[[0.0; PANEL]; TILE]; TILES] }) };
+    /// Rows that were copied.
+    static APART: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
     /// Keys and scores of one head.
     static WORKSPACE: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
