@@ -17,8 +17,6 @@ pub mod sketch;
 
 #[cfg(feature = "companion")]
 use std::ops::Range;
-#[cfg(feature = "companion")]
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
@@ -121,8 +119,6 @@ pub enum CodecError {
     Tempo(f64),
     #[error("there are too few loops to fit it: {patches} latent frames for {channels} channels")]
     TooFew { patches: usize, channels: usize },
-    #[error("its channels depend on each other: it can decode, but not encode; fit another one")]
-    Dependent,
     #[error("tensor {0} is missing or has the wrong shape")]
     Tensor(&'static str),
     #[error("cancelled")]
@@ -139,11 +135,11 @@ pub struct Codec {
     layers: Vec<Layer>,
     /// `[patch]`, in decibels.
     mean: Vec<f32>,
-    /// `[channel, patch]`: latents to patches, when a band of each range weighs the same over a latent frame.
+    /// `[channel, patch]`: patches to latents, when a band of each range weighs the same over a latent
+    /// frame.
+    analysis: Vec<f32>,
+    /// `[channel, patch]`: and back.
     synthesis: Vec<f32>,
-    /// And back; worked out when a loop is first encoded.
-    #[cfg(feature = "companion")]
-    analysis: OnceLock<Vec<f32>>,
     /// `[patch]`: those weights.
     weights: Vec<f32>,
     /// Once a band, range after range, mid before side: decibels that decoding adds, for the power
@@ -154,22 +150,12 @@ pub struct Codec {
 }
 
 impl Codec {
-    fn new(config: CodecConfig, [mean, synthesis, gain, ceiling]: [Vec<f32>; 4]) -> Self {
+    fn new(config: CodecConfig, [mean, analysis, synthesis, gain, ceiling]: [Vec<f32>; 5]) -> Self {
         let layers = Layer::all(&config.resolutions, config.floor_db);
         let most = config.most_spectra() as f32;
         let weight = |r: &Resolution| (most / r.frames_per_latent as f32).sqrt();
         let weights = config.resolutions.iter().flat_map(|r| std::iter::repeat_n(weight(r), r.patch())).collect();
-        Self {
-            config,
-            layers,
-            mean,
-            synthesis,
-            #[cfg(feature = "companion")]
-            analysis: OnceLock::new(),
-            weights,
-            gain,
-            ceiling,
-        }
+        Self { config, layers, mean, analysis, synthesis, weights, gain, ceiling }
     }
 
     /// Fits the components on loops; `progress` hears (loops done, loops).
@@ -181,7 +167,7 @@ impl Codec {
     ) -> Result<Self, CodecError> {
         config.validate()?;
         let rows = config.rows();
-        let blank = Self::new(config.clone(), [vec![], vec![], vec![0.0; rows], vec![f32::MAX; rows]]);
+        let blank = Self::new(config.clone(), [vec![], vec![], vec![], vec![0.0; rows], vec![f32::MAX; rows]]);
         let mut moments = pca::Moments::new(config.patch());
         let mut ceiling = vec![config.floor_db; rows];
         for (i, clips16) in clips.chunks(16).enumerate() {
@@ -200,9 +186,9 @@ impl Codec {
         if moments.count() < 2 * config.channels {
             return Err(CodecError::TooFew { patches: moments.count(), channels: config.channels });
         }
-        let pca::Basis { mut mean, synthesis } = moments.basis(config.channels);
+        let pca::Basis { mut mean, analysis, synthesis } = moments.basis(config.channels);
         mean.iter_mut().zip(&blank.weights).for_each(|(m, w)| *m /= w);
-        let codec = Self { mean, synthesis, ..blank };
+        let codec = Self { mean, analysis, synthesis, ..blank };
         let gain = codec.lost_power(clips)?;
         Ok(Self { gain, ceiling, ..codec })
     }
@@ -221,7 +207,7 @@ impl Codec {
         let some: Vec<_> = clips.iter().step_by(clips.len().div_ceil(GAIN_LOOPS)).collect();
         let both = some.into_par_iter().map(|clip| {
             let patches = self.patches(clip)?;
-            Ok((power(&patches), power(&self.unproject(&self.project(&patches)?))))
+            Ok((power(&patches), power(&self.unproject(&self.project(&patches)))))
         });
         let both: Result<Vec<_>, CodecError> = both.collect();
         let (mut before, mut after) = (vec![0f64; self.config.rows()], vec![0f64; self.config.rows()]);
@@ -250,29 +236,23 @@ impl Codec {
     }
 
     /// Encodes a loop.
-    #[cfg(feature = "companion")]
     pub fn encode(&self, clip: &Clip) -> Result<Latents, CodecError> {
-        self.project(&self.patches(clip)?)
+        Ok(self.project(&self.patches(clip)?))
     }
 
     /// Latents of patches.
-    #[cfg(feature = "companion")]
-    fn project(&self, patches: &[f32]) -> Result<Latents, CodecError> {
+    fn project(&self, patches: &[f32]) -> Latents {
         let (patch, channels) = (self.config.patch(), self.config.channels);
         let frames = patches.len() / patch;
-        let analysis = self.analysis.get_or_init(|| pca::analysis(&self.synthesis, channels).unwrap_or_default());
-        if analysis.is_empty() {
-            return Err(CodecError::Dependent);
-        }
         let mut values = vec![0.0; channels * frames];
         for (frame, p) in patches.chunks_exact(patch).enumerate() {
             let centred = p.iter().zip(&self.mean).zip(&self.weights).map(|((v, m), w)| (v - m) * w);
             let centred: Vec<f32> = centred.collect();
-            for (channel, component) in analysis.chunks_exact(patch).enumerate() {
+            for (channel, component) in self.analysis.chunks_exact(patch).enumerate() {
                 values[channel * frames + frame] = component.iter().zip(&centred).map(|(c, v)| c * v).sum();
             }
         }
-        Ok(Latents { channels, frames, values })
+        Latents { channels, frames, values }
     }
 
     /// Decodes latents at a tempo: `frames / 8` beats, exactly [`Clip::length`] samples.
@@ -347,7 +327,6 @@ impl Codec {
     }
 
     /// Log-mel patches `[frame][range][spectrum][mid, side][band]` of a loop, in decibels.
-    #[cfg(feature = "companion")]
     fn patches(&self, clip: &Clip) -> Result<Vec<f32>, CodecError> {
         let (len, beats) = (clip.len(), clip.beats as usize);
         if clip.sample_rate != SAMPLE_RATE {
@@ -408,6 +387,7 @@ impl Codec {
         let (patch, channels) = (self.config.patch(), self.config.channels);
         vec![
             ("codec.mean".into(), vec![patch], self.mean.clone()),
+            ("codec.analysis".into(), vec![channels, patch], self.analysis.clone()),
             ("codec.synthesis".into(), vec![channels, patch], self.synthesis.clone()),
             ("codec.gain".into(), vec![self.config.rows()], self.gain.clone()),
             ("codec.ceiling".into(), vec![self.config.rows()], self.ceiling.clone()),
@@ -423,16 +403,11 @@ impl Codec {
             _ => Err(CodecError::Tensor(name)),
         };
         let mean = get("codec.mean", &[patch])?;
+        let analysis = get("codec.analysis", &[channels, patch])?;
         let synthesis = get("codec.synthesis", &[channels, patch])?;
         let gain = get("codec.gain", &[config.rows()])?;
         let ceiling = get("codec.ceiling", &[config.rows()])?;
-        let codec = Self::new(config, [mean, synthesis, gain, ceiling]);
-        // Earlier files hold what leads back as well: what was learnt from it stays the same to the bit.
-        #[cfg(feature = "companion")]
-        if lookup("codec.analysis").is_some() {
-            let _ = codec.analysis.set(get("codec.analysis", &[channels, patch])?);
-        }
-        Ok(codec)
+        Ok(Self::new(config, [mean, analysis, synthesis, gain, ceiling]))
     }
 }
 

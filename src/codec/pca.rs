@@ -50,18 +50,22 @@ impl Moments {
     pub fn basis(&self, channels: usize) -> Basis {
         let Components { mean, rows, variances } = self.components(channels);
         let scales: Vec<f64> = variances.iter().map(|v| v.max(1e-6).powf(WHITENING / 2.0)).collect();
-        let scaled = rows.chunks_exact(self.size).zip(&scales);
-        let scaled = scaled.flat_map(|(row, scale)| row.iter().map(move |v| (f64::from(*v) * scale) as f32));
-        let mut synthesis: Vec<f32> = scaled.collect();
+        let scaled = |by: &dyn Fn(f64) -> f64| -> Vec<f32> {
+            let rows = rows.chunks_exact(self.size).zip(&scales);
+            rows.flat_map(|(row, scale)| row.iter().map(|v| (f64::from(*v) * by(*scale)) as f32)).collect()
+        };
+        let (mut analysis, mut synthesis) = (scaled(&|s| 1.0 / s), scaled(&|s| s));
         let left: Vec<f64> = variances.iter().zip(&scales).map(|(v, s)| v / (s * s)).collect();
         for Rotation { first, second, cos, sin } in equalising(&left) {
-            for i in 0..self.size {
-                let (a, b) = (synthesis[first * self.size + i], synthesis[second * self.size + i]);
-                synthesis[first * self.size + i] = cos * a + sin * b;
-                synthesis[second * self.size + i] = cos * b - sin * a;
+            for rows in [&mut analysis, &mut synthesis] {
+                for i in 0..self.size {
+                    let (a, b) = (rows[first * self.size + i], rows[second * self.size + i]);
+                    rows[first * self.size + i] = cos * a + sin * b;
+                    rows[second * self.size + i] = cos * b - sin * a;
+                }
             }
         }
-        Basis { mean, synthesis }
+        Basis { mean, analysis, synthesis }
     }
 
     /// The greatest variance first, each with its largest value positive.
@@ -98,18 +102,10 @@ impl Moments {
 pub struct Basis {
     /// `[size]`
     pub mean: Vec<f32>,
+    /// `[channel, size]`: a channel's value is its row times what a patch has beyond the mean.
+    pub analysis: Vec<f32>,
     /// `[channel, size]`: a patch is the mean and each row times its channel's value.
     pub synthesis: Vec<f32>,
-}
-
-/// What leads from patches to channels, `[channel, size]`, when `synthesis` leads back: its pseudo-inverse. A
-/// channel's value is its row times what a patch has beyond the mean. None when channels depend on each other.
-pub fn analysis(synthesis: &[f32], channels: usize) -> Option<Vec<f32>> {
-    let rows =
-        DMatrix::from_row_iterator(channels, synthesis.len() / channels, synthesis.iter().map(|v| f64::from(*v)));
-    let solved = (&rows * rows.transpose()).cholesky()?.solve(&rows);
-    // Rows, one after the other, are columns of the transpose.
-    Some(solved.transpose().iter().map(|v| *v as f32).collect())
 }
 
 struct Components {
@@ -173,14 +169,8 @@ mod tests {
             .collect();
         let mut moments = Moments::new(12);
         moments.add(&patches);
-        let Basis { mean, synthesis } = moments.basis(8);
-        let analysis = super::analysis(&synthesis, 8).unwrap();
+        let Basis { mean, analysis, synthesis } = moments.basis(8);
         assert!(mean.iter().all(|m| (m - 3.0).abs() < 0.1));
-        for (a, b) in (0..64).map(|i| (i / 8, i % 8)) {
-            let product: f32 = (0..12).map(|i| analysis[a * 12 + i] * synthesis[b * 12 + i]).sum();
-            assert!((product - f32::from(u8::from(a == b))).abs() < 1e-5, "channels {a} and {b}: {product}");
-        }
-        assert!(super::analysis(&[1.0, 2.0, 2.0, 4.0], 2).is_none(), "one channel twice");
         let channel = |c: usize, patch: &[f32]| -> f32 {
             let beyond = patch.iter().zip(&mean).map(|(v, m)| v - m);
             beyond.zip(&analysis[c * 12..]).map(|(v, a)| v * a).sum()
