@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::device::Adapter;
+
 /// The folder, where there is one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Home {
@@ -43,6 +45,15 @@ pub struct Speed {
     pub device: String,
     /// Milliseconds that a solver step of a loop of 8 beats takes there.
     pub milliseconds: f64,
+}
+
+impl Settings {
+    /// Which of these devices was the fastest; None when one of them was not measured.
+    pub fn fastest(&self, adapters: &[Adapter]) -> Option<usize> {
+        let of = |adapter: &Adapter| self.speeds.iter().find(|s| s.device == adapter.name).map(|s| s.milliseconds);
+        let all = adapters.iter().map(of).collect::<Option<Vec<f64>>>()?;
+        (0..all.len()).min_by(|a, b| all[*a].total_cmp(&all[*b]))
+    }
 }
 
 impl Home {
@@ -94,6 +105,22 @@ impl Home {
         self.keep(&Settings { speeds: speeds.to_vec(), ..self.settings() })
     }
 
+    /// Which of these devices is the fastest, and how fast all are. What `time` says, in milliseconds a step, is kept
+    /// and not asked for again; where nothing can be kept it is measured at each start.
+    pub fn fastest<E>(
+        &self,
+        adapters: &[Adapter],
+        mut time: impl FnMut(&Adapter) -> Result<f64, E>,
+    ) -> Result<(usize, Vec<Speed>), E> {
+        let mut settings = self.settings();
+        if settings.fastest(adapters).is_none() {
+            let speed = |a: &Adapter| Ok(Speed { device: a.name.clone(), milliseconds: time(a)? });
+            settings.speeds = adapters.iter().map(speed).collect::<Result<_, E>>()?;
+            let _ = self.keep_speeds(&settings.speeds);
+        }
+        Ok((settings.fastest(adapters).unwrap_or(0), settings.speeds))
+    }
+
     /// Keeps the folder that loops are written to.
     pub fn keep_exports(&self, folder: &str) -> std::io::Result<()> {
         self.keep(&Settings { exports: folder.into(), ..self.settings() })
@@ -137,6 +164,36 @@ mod tests {
         let names: Vec<_> =
             std::fs::read_dir(home.folder().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(names, ["settings.json"], "nothing else is left behind");
+    }
+
+    #[test]
+    fn devices_are_timed_once() {
+        let cpu = crate::device::cpu();
+        let other = |name: &str| Adapter { id: "gpu:0".into(), name: name.into(), ..cpu.clone() };
+        let speed = |device: &str, milliseconds| Speed { device: device.into(), milliseconds };
+        let speeds = vec![speed("slow card", 9.0), speed(&cpu.name, 3.0), speed("fast card", 0.5)];
+        let settings = Settings { speeds, ..Settings::default() };
+        assert_eq!(settings.fastest(&[cpu.clone(), other("slow card")]), Some(0));
+        assert_eq!(settings.fastest(&[cpu.clone(), other("fast card")]), Some(1));
+        assert_eq!(settings.fastest(&[cpu.clone(), other("new card")]), None);
+        assert_eq!(Settings::default().fastest(&[cpu.clone(), other("slow card")]), None);
+
+        let folder = tempfile::tempdir().unwrap();
+        let (home, both, mut asked) = (Home::at(folder.path()), [cpu.clone(), other("new card")], 0);
+        let mut fastest = |home: &Home, milliseconds: [f64; 2]| {
+            let (place, speeds) = home
+                .fastest(&both, |a| {
+                    asked += 1;
+                    Ok::<_, ()>(milliseconds[usize::from(a.id != crate::device::CPU)])
+                })
+                .unwrap();
+            (place, speeds.len(), asked)
+        };
+        assert_eq!(fastest(&home, [3.0, 2.0]), (1, 2, 2));
+        assert_eq!(fastest(&home, [3.0, 9.0]), (1, 2, 2), "what is known is not measured again");
+        assert_eq!(fastest(&Home::nowhere(), [3.0, 9.0]), (0, 2, 4));
+        assert_eq!(home.fastest(&[other("broken card")], |_| Err("broken")), Err("broken"));
+        assert_eq!(home.settings().speeds.len(), 2, "a failure changes nothing");
     }
 
     #[test]

@@ -11,7 +11,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("random.rs", &[]),
     ("resample.rs", &[]),
     ("device", &[]),
-    ("settings.rs", &["disk"]),
+    ("settings.rs", &["disk", "device"]),
     ("wav.rs", &["clip", "disk"]),
     ("measure.rs", &["clip", "codec", "random"]),
     // Random numbers in its tests.

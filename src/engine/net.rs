@@ -76,28 +76,10 @@ pub fn generator(order: &Order) -> Result<Box<dyn Generate>, Failure> {
     if order.device != device::AUTO || adapter.id == device::CPU {
         return on(model, adapter, Vec::new());
     }
-    let (home, both) = (Home::of_user(), [device::cpu(), adapter]);
-    let mut speeds = home.settings().speeds;
-    if fastest(&speeds, &both).is_none() {
-        speeds.clear();
-        for adapter in &both {
-            let generator = Generator::new(model.clone(), adapter.device.clone()).map_err(failure)?;
-            let milliseconds = generator.time_step().map_err(failure)?;
-            speeds.push(Speed { device: adapter.name.clone(), milliseconds });
-        }
-        // Where nothing can be kept it is measured again at the next start.
-        let _ = home.keep_speeds(&speeds);
-    }
-    let [cpu, gpu] = both;
-    let adapter = if fastest(&speeds, &[cpu.clone(), gpu.clone()]) == Some(0) { cpu } else { gpu };
-    on(model, adapter, speeds)
-}
-
-/// Which of these devices was the fastest; None when one of them was not measured.
-fn fastest(speeds: &[Speed], adapters: &[Adapter]) -> Option<usize> {
-    let of = |adapter: &Adapter| speeds.iter().find(|s| s.device == adapter.name).map(|s| s.milliseconds);
-    let all = adapters.iter().map(of).collect::<Option<Vec<f64>>>()?;
-    (0..all.len()).min_by(|a, b| all[*a].total_cmp(&all[*b]))
+    let both = [device::cpu(), adapter];
+    let time = |adapter: &Adapter| Generator::new(model.clone(), adapter.device.clone())?.time_step();
+    let (fastest, speeds) = Home::of_user().fastest(&both, time).map_err(failure)?;
+    on(model, both[fastest].clone(), speeds)
 }
 
 /// A device of this machine as the editor shows it.
@@ -129,22 +111,5 @@ impl DeviceCard {
     /// An id as it may be shown: without a token.
     pub fn shown(id: &str) -> String {
         device::remote::shown(id)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_fastest_of_what_is_there_is_known_once_all_of_it_was_measured() {
-        let cpu = device::cpu();
-        let other = |name: &str| Adapter { id: "gpu:0".into(), name: name.into(), ..cpu.clone() };
-        let speed = |device: &str, milliseconds| Speed { device: device.into(), milliseconds };
-        let speeds = [speed("slow card", 9.0), speed(&cpu.name, 3.0), speed("fast card", 0.5)];
-        assert_eq!(fastest(&speeds, &[cpu.clone(), other("slow card")]), Some(0));
-        assert_eq!(fastest(&speeds, &[cpu.clone(), other("fast card")]), Some(1));
-        assert_eq!(fastest(&speeds, &[cpu.clone(), other("new card")]), None);
-        assert_eq!(fastest(&[], &[cpu]), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Judges sets of loops against real ones, by measures that need no downloaded network.
 //!
-//! In: training loops, held-out loops and sets to judge, all as [`Clip`]s; out: a [`Row`] a set.
-//! Features are taken a bar ([`features`]), standardised by the training loops, and compared as
+//! In: [`Measures`] of training loops, of held-out loops and of sets to judge (a loop itself is not needed once it
+//! is measured); out: a [`Row`] a set. Features are taken a bar ([`features`]), standardised by the training loops, and compared as
 //! distributions ([`distance`]). Read a row beside those of held-out loops (what is reached by
 //! being real), of noise, and of the codec alone.
 
@@ -17,11 +17,35 @@ use distance::{Scale, Set};
 /// Neighbours that vote for a style.
 const VOTES: usize = 5;
 
+/// What judging keeps of a loop: about a kilobyte a bar.
+#[derive(Clone, Debug)]
+pub struct Measures {
+    bars: Set,
+    seam: f64,
+    on_grid: f64,
+    harmony: f64,
+    level: f64,
+}
+
+impl Measures {
+    /// Measures a loop.
+    pub fn of(clip: &Clip) -> Self {
+        let bars = features::of(clip);
+        Self {
+            harmony: likeness(&bars),
+            bars,
+            seam: measure::seam(clip),
+            on_grid: measure::on_grid(clip),
+            level: clip.level(),
+        }
+    }
+}
+
 /// A loop to judge.
 #[derive(Clone, Copy)]
 pub struct Sample<'a> {
-    /// The loop.
-    pub clip: &'a Clip,
+    /// What was measured of it.
+    pub measures: &'a Measures,
     /// Its label, the one it was asked for when it is generated.
     pub label: Option<&'a str>,
 }
@@ -82,7 +106,7 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// Measures both sets; each must hold at least a few loops.
+    /// Compares both sets; each must hold at least a few loops.
     pub fn new(training: &[Sample], held_out: &[Sample]) -> Self {
         let (seen, unseen) = (Measured::of(training), Measured::of(held_out));
         let scale = Scale::new(&seen.bars, &features::GROUPS.map(|(_, length)| length));
@@ -162,36 +186,16 @@ impl Judge {
 
 impl Measured {
     fn of(set: &[Sample]) -> Self {
-        struct One {
-            bars: Set,
-            seam: f64,
-            on_grid: f64,
-            harmony: f64,
-            level: f64,
-        }
-        let all: Vec<One> = set
-            .par_iter()
-            .map(|s| {
-                let bars = features::of(s.clip);
-                let harmony = likeness(&bars);
-                One {
-                    harmony,
-                    bars,
-                    seam: measure::seam(s.clip),
-                    on_grid: measure::on_grid(s.clip),
-                    level: s.clip.level(),
-                }
-            })
-            .collect();
-        let owner = all.iter().enumerate().flat_map(|(i, one)| std::iter::repeat_n(i, one.bars.len())).collect();
+        let of = |figure: fn(&Measures) -> f64| set.iter().map(|s| figure(s.measures)).collect();
+        let owner = set.iter().enumerate().flat_map(|(i, s)| std::iter::repeat_n(i, s.measures.bars.len()));
         Self {
-            owner,
-            seam: all.iter().map(|o| o.seam).collect(),
-            on_grid: all.iter().map(|o| o.on_grid).collect(),
-            harmony: all.iter().map(|o| o.harmony).collect(),
-            level: all.iter().map(|o| o.level).collect(),
+            owner: owner.collect(),
+            seam: of(|m| m.seam),
+            on_grid: of(|m| m.on_grid),
+            harmony: of(|m| m.harmony),
+            level: of(|m| m.level),
             labels: set.iter().map(|s| s.label.map(str::to_string)).collect(),
-            bars: all.into_iter().flat_map(|o| o.bars).collect(),
+            bars: set.iter().flat_map(|s| s.measures.bars.iter().cloned()).collect(),
         }
     }
 }
@@ -227,19 +231,21 @@ mod tests {
     use crate::random::Philox;
     use std::ops::ControlFlow;
 
-    fn drums(seed: u64, count: usize) -> Vec<(Clip, &'static str)> {
+    /// Loops with their measures and labels.
+    fn drums(seed: u64, count: usize) -> Vec<(Clip, Measures, &'static str)> {
         let mut out = Vec::new();
         let options = SetOptions { loops: count, seed, bars: Some(1), ..SetOptions::default() };
         render_with(&SoundBank::of_test_tones(), &options, &mut |one| {
-            out.push((one.clip, one.label));
+            let measures = Measures::of(&one.clip);
+            out.push((one.clip, measures, one.label));
             ControlFlow::Continue(())
         })
         .unwrap();
         out
     }
 
-    fn samples<'a>(set: &'a [(Clip, &'static str)]) -> Vec<Sample<'a>> {
-        set.iter().map(|(clip, label)| Sample { clip, label: Some(label) }).collect()
+    fn samples<'a>(set: &'a [(Clip, Measures, &'static str)]) -> Vec<Sample<'a>> {
+        set.iter().map(|(_, measures, label)| Sample { measures, label: Some(label) }).collect()
     }
 
     #[test]
@@ -247,16 +253,17 @@ mod tests {
         let (seen, unseen, more) = (drums(1, 80), drums(2, 40), drums(3, 40));
         let judge = Judge::new(&samples(&seen), &samples(&unseen));
         let real = judge.row("real", &samples(&more));
-        let noise: Vec<(Clip, &'static str)> = more
+        let noise: Vec<(Clip, Measures, &'static str)> = more
             .iter()
             .enumerate()
-            .map(|(i, (clip, label))| {
+            .map(|(i, (clip, _, label))| {
                 let mut clip = clip.clone();
                 for (channel, samples) in clip.samples.iter_mut().enumerate() {
                     let drawn = Philox::new(i as u64, channel as u64).normals(samples.len());
                     samples.iter_mut().zip(drawn).for_each(|(s, n)| *s = 0.1 * n);
                 }
-                (clip, *label)
+                let measures = Measures::of(&clip);
+                (clip, measures, *label)
             })
             .collect();
         let noise = judge.row("noise", &samples(&noise));

@@ -1,8 +1,6 @@
 //! What is done to single values and rows between products, in plain Rust that compilers turn into vector
 //! instructions; [`super::simd`] holds a version of each for each set of instructions.
 
-use super::PANEL;
-
 /// What follows a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
@@ -36,16 +34,24 @@ pub(super) fn exp(x: f32) -> f32 {
     (p * r * r + r + 1.0) * scale
 }
 
-/// Adds a panel's bias to each row and applies the activation.
+/// Puts the sums of a row with their bias and the activation into `out`, or adds them to what is `added` to. One
+/// row at a time: of more, compilers make vectors across rows.
 #[inline(always)]
-pub(super) fn finish(tile: &mut [[f32; PANEL]], bias: &[f32; PANEL], activation: Activation) {
-    for row in tile {
-        row.iter_mut().zip(bias).for_each(|(v, b)| *v += b);
-        match activation {
-            Activation::Linear => {}
-            Activation::Relu => row.iter_mut().for_each(|v| *v = v.max(0.0)),
-            Activation::Silu => row.iter_mut().for_each(|v| *v /= 1.0 + exp(-*v)),
-        }
+pub(super) fn finish(sums: &[f32], bias: &[f32], activation: Activation, added: bool, out: &mut [f32]) {
+    match activation {
+        Activation::Linear => put(sums, bias, |v| v, added, out),
+        Activation::Relu => put(sums, bias, |v| v.max(0.0), added, out),
+        Activation::Silu => put(sums, bias, |v| v / (1.0 + exp(-v)), added, out),
+    }
+}
+
+#[inline(always)]
+fn put(sums: &[f32], bias: &[f32], activated: impl Fn(f32) -> f32, added: bool, out: &mut [f32]) {
+    let n = out.len();
+    let (sums, bias) = (&sums[..n], &bias[..n]);
+    match added {
+        true => (0..n).for_each(|i| out[i] += activated(sums[i] + bias[i])),
+        false => (0..n).for_each(|i| out[i] = activated(sums[i] + bias[i])),
     }
 }
 

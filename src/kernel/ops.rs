@@ -9,7 +9,7 @@ use super::matrix::{Matrix, Panel};
 use super::rows::{Layout, Rows};
 use super::simd::{self, Isa};
 use super::team::{Block, Team};
-use super::{PANEL, TILE};
+use super::{PANEL, PIECE, TILE, TILES, Tile};
 
 /// Instructions and threads to work with.
 #[derive(Clone)]
@@ -91,20 +91,34 @@ impl Cpu {
         let (k, rows) = (matrix.inputs(), output.layout.count());
         x.check(k);
         assert_eq!(x.layout.count(), rows, "as many rows in as out");
+        // Taken, not held: who waits for the team may be given another product to do.
+        let mut apart = APART.take();
+        let x = if alias(x.layout, matrix.panels()) { self.apart(x, k, &mut apart) } else { x };
         let block = [self.tall(rows, matrix.panels()), PANEL];
         self.team.fill(out, output.layout, matrix.outputs(), block, &|mut block: Block<'_>| {
             let panel = block.column / PANEL;
+            let bias = matrix.bias(panel);
             self.tiles(x, k, matrix.panel(panel), &mut block, |tile, row, block| {
-                simd::finish(self.isa, tile, matrix.bias(panel), output.activation);
                 for (i, sums) in tile.iter().enumerate() {
-                    let out = block.row(row + i);
-                    match output.added {
-                        true => out.iter_mut().zip(sums).for_each(|(o, s)| *o += s),
-                        false => out.copy_from_slice(&sums[..out.len()]),
-                    }
+                    simd::finish(self.isa, sums, bias, output.activation, output.added, block.row(row + i));
                 }
             });
         });
+        APART.set(apart);
+    }
+
+    /// Rows of `k` values, copied to places that do not share their place in the cache.
+    fn apart<'a>(&self, x: Rows<'_>, k: usize, memory: &'a mut Vec<f32>) -> Rows<'a> {
+        let layout = Layout::dense(x.layout.count(), k + LINE);
+        memory.resize(layout.item_stride, 0.0);
+        let block = [self.tall(layout.rows, 1), k];
+        self.team.fill(memory, layout, k, block, &|mut block: Block<'_>| {
+            for i in 0..block.rows {
+                let from = x.layout.at(block.row + i);
+                block.row(i).copy_from_slice(&x.data[from..from + k]);
+            }
+        });
+        Rows { data: memory, layout }
     }
 
     /// Sums of a block's rows with a panel, tile after tile: with each tile its first row in the block.
@@ -114,18 +128,38 @@ impl Cpu {
         k: usize,
         panel: Panel<'_>,
         block: &mut Block<'_>,
-        mut take: impl FnMut(&mut [[f32; PANEL]], usize, &mut Block<'_>),
+        mut take: impl FnMut(&[[f32; PANEL]], usize, &mut Block<'_>),
     ) {
-        let mut tile = [[0.0; PANEL]; TILE];
         // Tiles of nearly the same height: a low one costs nearly as much as a high one.
         let high = block.rows.div_ceil(block.rows.div_ceil(self.isa.rows()).max(1)).max(1);
-        for row in (0..block.rows).step_by(high) {
-            let mut at = [0; TILE];
-            let count = high.min(block.rows - row);
-            (0..count).for_each(|i| at[i] = x.layout.at(block.row + row + i));
-            simd::tile(self.isa, x.data, &at[..count], k, panel, &mut tile);
-            take(&mut tile[..count], row, block);
-        }
+        SUMS.with_borrow_mut(|Sums { tiles, wide }| {
+            for first in (0..block.rows).step_by(high * TILES) {
+                let rows = (block.rows - first).min(high * TILES);
+                let (count, height) = (rows.div_ceil(high), |t| high.min(rows - t * high));
+                let mut at = [[0; TILE]; TILES];
+                for t in 0..count {
+                    tiles[t][..height(t)].fill([0.0; PANEL]);
+                    (0..height(t)).for_each(|i| at[t][i] = x.layout.at(block.row + first + t * high + i));
+                }
+                let mut add = |t: usize, x: &[f32], k, panel: Panel<'_>, wide: Option<&mut [f32]>| {
+                    simd::tile(self.isa, x, &at[t][..height(t)], k, panel, wide, &mut tiles[t]);
+                };
+                match panel {
+                    // To widen a weight costs as much as one more row: it is done once for all tiles.
+                    Panel::Half(w) if count > 1 => {
+                        for (i, w) in w.chunks(PIECE * PANEL).enumerate() {
+                            let (x, k) = (&x.data[i * PIECE..], w.len() / PANEL);
+                            add(0, x, k, Panel::Half(w), Some(wide));
+                            (1..count).for_each(|t| add(t, x, k, Panel::Single(wide, PANEL), None));
+                        }
+                    }
+                    _ => (0..count).for_each(|t| add(t, x.data, k, panel, None)),
+                }
+                for t in 0..count {
+                    take(&tiles[t][..height(t)], first + t * high, block);
+                }
+            }
+        });
     }
 
     /// Normalises each row of `x`, of as many channels as `norm` has.
@@ -188,7 +222,16 @@ impl Cpu {
                 let mut at = [0; TILE];
                 (0..count).for_each(|i| at[i] = queries.layout.at(block.row + row + i));
                 for (panel, keys) in keys.chunks_exact(PANEL * PANEL).enumerate() {
-                    simd::tile(self.isa, queries.data, &at[..count], PANEL, Panel::Single(keys, PANEL), &mut tile);
+                    tile[..count].fill([0.0; PANEL]);
+                    simd::tile(
+                        self.isa,
+                        queries.data,
+                        &at[..count],
+                        PANEL,
+                        Panel::Single(keys, PANEL),
+                        None,
+                        &mut tile,
+                    );
                     for (i, sums) in tile[..count].iter().enumerate() {
                         scores[i * padded + panel * PANEL..][..PANEL].copy_from_slice(sums);
                     }
@@ -197,7 +240,8 @@ impl Cpu {
                     simd::softmax(self.isa, &mut scores[..rows], 1.0 / (PANEL as f32).sqrt());
                 }
                 (0..count).for_each(|i| at[i] = i * padded);
-                simd::tile(self.isa, scores, &at[..count], rows, Panel::Single(values, stride), &mut tile);
+                tile[..count].fill([0.0; PANEL]);
+                simd::tile(self.isa, scores, &at[..count], rows, Panel::Single(values, stride), None, &mut tile);
                 (0..count).for_each(|i| block.row(row + i).copy_from_slice(&tile[i]));
             }
         });
@@ -226,7 +270,32 @@ pub fn memory_speed(cpu: &Cpu) -> f64 {
 /// Queries of a block, at least: each block lays the keys out anew.
 const MANY_QUERIES: usize = 32;
 
+/// Values of a cache line.
+const LINE: usize = 16;
+/// Values from one address to the next that shares its place in the fastest cache, and how many may.
+const WAY: usize = 1024;
+const WAYS: usize = 8;
+/// Panels from which on a copy of the rows costs nothing beside the products.
+const MANY_PANELS: usize = 8;
+
+/// Whether rows that are worked on at once drive each other out of the cache.
+fn alias(layout: Layout, panels: usize) -> bool {
+    layout.stride.is_multiple_of(WAY) && layout.count() > WAYS && panels >= MANY_PANELS
+}
+
+/// Memory of a block's sums; it begins at a cache line.
+#[repr(align(64))]
+struct Sums {
+    /// Weights of a piece of a panel in 32 bits.
+    wide: [f32; PIECE * PANEL],
+    tiles: [Tile; TILES],
+}
+
 thread_local! {
+    static SUMS: RefCell<Sums> =
+        const { RefCell::new(Sums { wide: [0.0; PIECE * PANEL], tiles: [[[0.0; PANEL]; TILE]; TILES] }) };
+    /// Rows that were copied.
+    static APART: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
     /// Keys and scores of one head.
     static WORKSPACE: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }

@@ -10,12 +10,16 @@ pub(super) const ROWS: usize = 3;
 /// Rows of a panel that are widened at a time.
 const PIECE: usize = 64;
 
-/// `out[n] = sum over i < k of x[at[n] + i] * panel[i]`.
-pub(super) fn tile(x: &[f32], at: &[usize], k: usize, panel: Panel<'_>, out: &mut Tile) {
-    *out = [[0.0; PANEL]; TILE];
-    match panel {
-        Panel::Single(w, stride) => add(x, at, k, w, stride, out),
-        Panel::Half(w) => {
+/// `out[n] += sum over i < k of x[at[n] + i] * panel[i]`.
+pub(super) fn tile(x: &[f32], at: &[usize], k: usize, panel: Panel<'_>, wide: Option<&mut [f32]>, out: &mut Tile) {
+    match (panel, wide) {
+        (Panel::Single(w, stride), _) => add(x, at, k, w, stride, out),
+        (Panel::Half(w), Some(wide)) => {
+            let wide = &mut wide[..k * PANEL];
+            w[..k * PANEL].convert_to_f32_slice(wide);
+            add(x, at, k, wide, PANEL, out);
+        }
+        (Panel::Half(w), None) => {
             let mut wide = [0f32; PIECE * PANEL];
             for (piece, w) in w[..k * PANEL].chunks(PIECE * PANEL).enumerate() {
                 let (wide, from) = (&mut wide[..w.len()], piece * PIECE);

@@ -37,7 +37,9 @@ impl Layout {
 
     /// Where row `row` of all begins.
     pub fn at(&self, row: usize) -> usize {
-        self.first + row / self.rows * self.item_stride + row % self.rows * self.stride
+        // Most often there is one item, and a division takes as long as many additions.
+        let (item, row) = if row < self.rows { (0, row) } else { (row / self.rows, row % self.rows) };
+        self.first + item * self.item_stride + row * self.stride
     }
 
     /// Where the last of rows of `width` values ends.

@@ -11,7 +11,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::Generator;
 use super::generator::{GenerateError, Progress};
-use super::spread::{self, Spread, WRONG};
+use super::spread::{self, Spread, Turn, WRONG};
 use crate::codec::LATENTS_PER_BEAT;
 use crate::flow::solver::{Correction, Path, Solver};
 use crate::flow::unet::Weight;
@@ -108,8 +108,8 @@ fn put_right(x: Tensor<3>, centre: Vec<f32>, beyond: Vec<f32>, within: Vec<f32>,
 
 /// Puts right the steps of one run.
 pub(super) struct Steady<'a> {
-    /// What is wanted; nothing is put right where nobody knows.
-    pub wanted: Option<&'a Spread>,
+    /// What is wanted, along which components; nothing is put right where nobody knows.
+    pub wanted: Option<(&'a Spread, Turn)>,
     /// Measured, in the order of their steps.
     pub measured: &'a [Drift],
     /// Steps that the whole way from t = 1 would have; infinitely many for a solver of second order.
@@ -145,11 +145,10 @@ impl Steady<'_> {
 impl Correction for Steady<'_> {
     fn correct(&self, x: Tensor<3>, from: f32, to: f32) -> Tensor<3> {
         let [_, channels, frames] = x.dims();
-        match (self.wanted, self.factors(from, to, channels)) {
-            (Some(wanted), Some([beyond, within, between])) => {
+        match (&self.wanted, self.factors(from, to, channels)) {
+            (Some((wanted, turn)), Some([beyond, within, between])) => {
                 let [centre, _, _] = wanted.at(to, frames);
-                let right = put_right(wanted.components(x), centre, beyond, within, between);
-                wanted.channels(right)
+                turn.channels(put_right(turn.components(x), centre, beyond, within, between))
             }
             _ => x,
         }
@@ -159,13 +158,14 @@ impl Correction for Steady<'_> {
 /// Measures each step and puts it right.
 struct Measuring<'a> {
     wanted: &'a Spread,
+    turn: Turn,
     seen: RefCell<[Vec<f32>; 3]>,
 }
 
 impl Correction for Measuring<'_> {
     fn correct(&self, x: Tensor<3>, _: f32, to: f32) -> Tensor<3> {
         let [_, channels, frames] = x.dims();
-        let x = self.wanted.components(x);
+        let x = self.turn.components(x);
         let values = x.clone().into_data().try_into_vec::<f32>().expect("latents are 32-bit floats");
         let [mean, is_within, is_between] =
             spread::moments(values.chunks_exact(channels * frames).map(|one| (one, frames)), channels);
@@ -178,7 +178,7 @@ impl Correction for Measuring<'_> {
         let right = put_right(x, centre, beyond.clone(), back(&within), back(&between));
         let mut seen = self.seen.borrow_mut();
         seen.iter_mut().zip([beyond, within, between]).for_each(|(all, new)| all.extend(new));
-        self.wanted.channels(right)
+        self.turn.channels(right)
     }
 }
 
@@ -197,7 +197,7 @@ pub fn measure(generator: &Generator, progress: &mut Progress<'_>) -> Result<Vec
             done += 1;
             progress(done, all)
         };
-        let measuring = Measuring { wanted, seen: RefCell::default() };
+        let measuring = Measuring { wanted, turn: wanted.turn(generator.device()), seen: RefCell::default() };
         let shape = [LOOPS, channels, frames];
         let path = Path { from: 1.0, steps, conditions: &conditions, correction: Some(&measuring) };
         generator.sample(start.clone(), shape, Solver::Euler, path, &mut step)?;
@@ -269,15 +269,17 @@ mod tests {
         let turned = vec![0.6, 0.8, -0.8, 0.6];
         let wanted = Spread { basis: Some(turned), mean: vec![0.2; 2], within: vec![0.8, 0.7], between: vec![0.6; 2] };
         let x = loops(0.9, 0.4, 0.5);
-        let measuring = Measuring { wanted: &wanted, seen: RefCell::default() };
+        let turn = || wanted.turn(&x.device());
+        let measuring = Measuring { wanted: &wanted, turn: turn(), seen: RefCell::default() };
         let right = measuring.correct(x.clone(), 1.0, 0.0);
-        for (found, wanted) in moments(wanted.components(right.clone())).iter().zip(wanted.rows()) {
+        for (found, wanted) in moments(turn().components(right.clone())).iter().zip(wanted.rows()) {
             assert!(found.iter().zip(wanted).all(|(f, w)| (f - w).abs() < 1e-3), "{found:?} {wanted:?}");
         }
         let [mean, within, between] = measuring.seen.into_inner();
         assert!(within[0] > 1.0 && between[0] < 0.8, "{within:?} {between:?}");
         let drift = Drift { steps: 1, mean, within, between };
-        let again = Steady { wanted: Some(&wanted), measured: &[drift], steps: 1.0 }.correct(x, 1.0, 0.0);
+        let wanted = Some((&wanted, turn()));
+        let again = Steady { wanted, measured: &[drift], steps: 1.0 }.correct(x, 1.0, 0.0);
         let apart = (right - again).abs().max().into_scalar::<f32>();
         assert!(apart < 1e-5, "{apart}");
     }

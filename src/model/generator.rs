@@ -151,6 +151,11 @@ impl Generator {
         Ok(least)
     }
 
+    /// Where it runs.
+    pub(super) fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// The model behind it.
     pub fn model(&self) -> &Model {
         &self.model
@@ -239,7 +244,8 @@ impl Generator {
     /// many steps it is for Heun too.
     pub(super) fn steady(&self, solver: Solver, steps: f32) -> Steady<'_> {
         let steps = if solver == Solver::Euler { steps } else { f32::INFINITY };
-        Steady { wanted: self.model.spread.as_ref(), measured: &self.model.drift, steps }
+        let wanted = self.model.spread.as_ref().map(|spread| (spread, spread.turn(&self.device)));
+        Steady { wanted, measured: &self.model.drift, steps }
     }
 
     /// The sound of a job's standardised latents `[channel, frame]`.

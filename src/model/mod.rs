@@ -27,7 +27,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 pub use crate::codec::LATENTS_PER_BEAT;
 pub use crate::codec::sketch::{Sketch, outline};
 use crate::codec::{Codec, CodecConfig, Levels};
-use crate::flow::unet::{UNet, UNetConfig, Weight, Weights, with_weights};
+use crate::flow::unet::{UNet, UNetConfig, Weight, Weights, weights_of, with_weights};
 
 pub use drift::Drift;
 pub use generator::{EMBEDDED_BYTES, GenerateError, Generator, embedded_header, embedded_model};
@@ -148,6 +148,32 @@ pub enum Precision {
 }
 
 impl Model {
+    /// A net that has learnt nothing, of latents without a codec: to measure with.
+    pub fn fresh(name: &str, net: UNetConfig) -> Self {
+        let (weights, channels) = (weights_of(&UNet::new(&net, &Device::flex())), net.channels);
+        let header = Header {
+            version: VERSION,
+            name: name.into(),
+            credits: String::new(),
+            labels: (0..net.labels).map(|i| i.to_string()).collect(),
+            net,
+            codec: None,
+            trained_steps: 0,
+        };
+        let (mean, std) = (vec![0.0; channels], vec![1.0; channels]);
+        Self {
+            header,
+            weights,
+            mean,
+            std,
+            codec: None,
+            spread: None,
+            drift: Vec::new(),
+            levels: None,
+            hash: String::new(),
+        }
+    }
+
     /// Reads a model file.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
         let bytes = crate::disk::read_whole(path).map_err(|error| ModelError::Read { path: path.into(), error })?;

@@ -4,7 +4,7 @@
 //! Deviations are therefore kept along the components of the training latents, an orthonormal basis in
 //! which noise stays what it is.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 #[cfg(feature = "companion")]
 use nalgebra::DMatrix;
 
@@ -64,26 +64,11 @@ impl Spread {
         [&self.mean, &self.within, &self.between]
     }
 
-    /// `[1, component, channel]`
-    fn turn(&self, like: &Tensor<3>) -> Option<Tensor<3>> {
-        let (basis, channels) = (self.basis.clone()?, self.mean.len());
-        Some(Tensor::from_data(TensorData::new(basis, [1, channels, channels]), &like.device()))
-    }
-
-    /// `[batch, channel, frame]` to `[batch, component, frame]`.
-    pub(super) fn components(&self, x: Tensor<3>) -> Tensor<3> {
-        match self.turn(&x) {
-            Some(turn) => turn.repeat_dim(0, x.dims()[0]).matmul(x),
-            None => x,
-        }
-    }
-
-    /// And back.
-    pub(super) fn channels(&self, x: Tensor<3>) -> Tensor<3> {
-        match self.turn(&x) {
-            Some(turn) => turn.swap_dims(1, 2).repeat_dim(0, x.dims()[0]).matmul(x),
-            None => x,
-        }
+    /// What turns `x_t` to components and back, on a device.
+    pub(super) fn turn(&self, device: &Device) -> Turn {
+        let channels = self.mean.len();
+        let tensor = |basis| Tensor::from_data(TensorData::new(basis, [1, channels, channels]), device);
+        Turn(self.basis.clone().map(tensor))
     }
 
     /// Names, shapes and values in the model file.
@@ -114,6 +99,27 @@ impl Spread {
         let orthonormal = basis.iter().all(|b| b.chunks_exact(channels).all(unit));
         let sound = orthonormal && within.iter().chain(&between).all(|d| *d > 0.0);
         if sound { Ok(Some(Self { basis, mean, within, between })) } else { Err(WRONG.into()) }
+    }
+}
+
+/// A basis `[1, component, channel]` on a device; None where each channel is a component.
+pub(super) struct Turn(Option<Tensor<3>>);
+
+impl Turn {
+    /// `[batch, channel, frame]` to `[batch, component, frame]`.
+    pub(super) fn components(&self, x: Tensor<3>) -> Tensor<3> {
+        match &self.0 {
+            Some(basis) => basis.clone().repeat_dim(0, x.dims()[0]).matmul(x),
+            None => x,
+        }
+    }
+
+    /// And back.
+    pub(super) fn channels(&self, x: Tensor<3>) -> Tensor<3> {
+        match &self.0 {
+            Some(basis) => basis.clone().swap_dims(1, 2).repeat_dim(0, x.dims()[0]).matmul(x),
+            None => x,
+        }
     }
 }
 
@@ -160,8 +166,6 @@ fn components<'a>(loops: impl Iterator<Item = (&'a [f32], usize)>, channels: usi
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
     use crate::flow::noise;
 
@@ -188,11 +192,12 @@ mod tests {
         assert!(near(spread.within[0], 3.0 * 2f32.sqrt()) && near(spread.between[0], 3.0 * 2f32.sqrt()), "{spread:?}");
         assert!(near(spread.within[1], 0.1 * 2f32.sqrt()) && spread.between[1] < 0.05, "{spread:?}");
         let x = Tensor::<3>::from_data(TensorData::new(loops[..3].concat(), [3, 2, 50]), &Device::flex());
-        let there = spread.components(x.clone());
+        let turn = spread.turn(&x.device());
+        let there = turn.components(x.clone());
         let own = there.clone().into_data().try_into_vec::<f32>().unwrap();
         let faint = own[50..100].iter().fold(0f32, |most, v| most.max(v.abs()));
         assert!(faint < 1.0, "{faint}");
-        assert!((spread.channels(there) - x).abs().max().into_scalar::<f32>() < 1e-4);
+        assert!((turn.channels(there) - x).abs().max().into_scalar::<f32>() < 1e-4);
     }
 
     #[test]

@@ -30,6 +30,7 @@ use crate::editor::{self, App};
 use crate::engine::{Engine, Line, Session};
 use crate::playback::{self, Player, Settings, Transport};
 use audition::Listening;
+pub use clap::clap_entry;
 pub use monitor::{Monitor, Seen};
 pub use params::{FlowloopParams, MAX_SEED, MAX_STEPS, MAX_STYLE, MAX_TAKE};
 use song::Song;

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::Device;
 
+use super::adamw::AdamW;
 use super::ema::Ema;
-use super::{Trainer, TrainingConfig, optimizer};
+use super::{Trainer, TrainingConfig};
 use crate::flow::unet::{UNet, UNetConfig};
 
 /// What must agree before a run goes on.
@@ -86,14 +87,14 @@ pub fn save(folder: &Path, trainer: &Trainer, data: &str) -> Result<PathBuf, Che
     }
     let _ = std::fs::remove_dir_all(&part);
     std::fs::create_dir_all(&part).map_err(io)?;
-    trainer.net.clone().save_file(part.join("net.bpk")).map_err(|e| wrong(e.to_string()))?;
-    trainer.ema.net().clone().save_file(part.join("average.bpk")).map_err(|e| wrong(e.to_string()))?;
+    trainer.net().clone().save_file(part.join("net.bpk")).map_err(|e| wrong(e.to_string()))?;
+    trainer.averaged().save_file(part.join("average.bpk")).map_err(|e| wrong(e.to_string()))?;
     trainer.optimizer.save(part.join("optimizer.bpk")).map_err(|e| wrong(e.to_string()))?;
     let digests: std::io::Result<_> = RECORDS.iter().map(|n| Ok((n.to_string(), digest(&part.join(n))?))).collect();
     let state = State {
         step: trainer.step,
         config: trainer.config.clone(),
-        net: trainer.net.config().clone(),
+        net: trainer.net().config().clone(),
         data: data.into(),
         files: digests.map_err(io)?,
     };
@@ -164,12 +165,12 @@ fn resume(
     let load = |net: UNet, name: &str| net.try_load_file(path.join(name)).map_err(|e| wrong(e.to_string()));
     let trained = load(UNet::new(net, &autodiff), "net.bpk")?;
     let average = load(UNet::new(net, device), "average.bpk")?;
-    let optimizer = optimizer().load(path.join("optimizer.bpk")).map_err(|e| wrong(e.to_string()))?;
+    let optimizer = AdamW::of_module().load(path.join("optimizer.bpk")).map_err(|e| wrong(e.to_string()))?;
     Ok(Trainer {
         config: config.clone(),
-        net: trained,
+        net: Some(trained),
         optimizer,
-        ema: Ema::from_net(average),
+        ema: Ema::new(&average),
         step: state.step,
         device: autodiff,
         helpers: Vec::new(),

@@ -10,6 +10,7 @@ use crate::dataset::{Length, Loop};
 use crate::disk::read_whole;
 use crate::flow::Condition;
 use crate::model::{Model, Spread, read_tensor};
+use crate::random::Philox;
 
 /// One loop's standardised latents.
 #[derive(Clone, Debug, PartialEq)]
@@ -124,6 +125,22 @@ pub fn fit(loops: &[&Loop], progress: &mut dyn FnMut(usize, usize)) -> Result<Co
 }
 
 impl LatentSet {
+    /// Loops of noise `[channel, frame]`: to measure with.
+    pub fn of_noise(channels: usize, frames: usize, loops: u64) -> Self {
+        let values = |i| Philox::new(0, i).normals(channels * frames);
+        let one = |i| LatentLoop { frames, values: values(i), bpm: 120.0, label: None, noise: None };
+        Self {
+            channels,
+            training: (0..loops).map(one).collect(),
+            validation: Vec::new(),
+            labels: Vec::new(),
+            mean: vec![0.0; channels],
+            std: vec![1.0; channels],
+            spread: Spread::standard(channels),
+            codec: None,
+        }
+    }
+
     /// Standardises what `codec` made of the loops. With a `base` to go on from, its statistics and labels
     /// are taken over, and labels that it lacks come after its own.
     pub fn new(

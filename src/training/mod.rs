@@ -6,20 +6,21 @@
 //! noise from counters of (seed, step), so a resumed run sees what an unbroken one would have seen.
 //! Runs on the companion's main thread, on any Burn device.
 
+mod adamw;
 pub mod checkpoint;
 pub mod ema;
 pub mod latents;
 mod shares;
 pub mod straighten;
 
-use burn::grad_clipping::GradientClippingConfig;
-use burn::optim::{AdamWConfig, ModuleOptimizer};
+use burn::optim::ModuleOptimizer;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::flow::Velocity;
 use crate::flow::objective::{self, TimeSampling};
 use crate::flow::unet::{UNet, UNetConfig, Weights, weights_of, with_weights};
 use crate::random::Philox;
+use adamw::AdamW;
 use ema::Ema;
 use latents::{LatentLoop, LatentSet};
 use shares::{Batch, Helper};
@@ -97,7 +98,8 @@ const BAR: usize = 4 * crate::codec::LATENTS_PER_BEAT;
 /// A net in training.
 pub struct Trainer {
     config: TrainingConfig,
-    net: UNet,
+    /// None only while a step has it: weights that nobody else holds are changed in place.
+    net: Option<UNet>,
     optimizer: ModuleOptimizer,
     ema: Ema,
     step: u64,
@@ -126,12 +128,12 @@ impl Trainer {
         let blank = UNet::new(net, &device);
         let net = with_weights(blank, &with_labels(net, weights))?;
         let ema = Ema::new(&net);
-        Ok(Self { optimizer: optimizer(), config, net, ema, step: 0, device, helpers: Vec::new() })
+        Ok(Self { optimizer: AdamW::of_module(), config, net: Some(net), ema, step: 0, device, helpers: Vec::new() })
     }
 
     /// Other devices that take their shares of each batch from now on.
     pub fn share_with(&mut self, others: &[Device]) {
-        self.helpers = others.iter().map(|device| Helper::new(&self.net, device)).collect();
+        self.helpers = others.iter().map(|device| Helper::new(self.net(), device)).collect();
     }
 
     /// Steps done.
@@ -144,21 +146,27 @@ impl Trainer {
         &self.config
     }
 
+    /// The net in training.
+    fn net(&self) -> &UNet {
+        self.net.as_ref().expect("no step is under way")
+    }
+
     /// The averaged net, the one to use.
-    pub fn averaged(&self) -> &UNet {
-        self.ema.net()
+    pub fn averaged(&self) -> UNet {
+        self.ema.net(self.net())
     }
 
     /// One step on loops of `set`; returns the loss as a tensor, so that reading it can wait.
     pub fn advance(&mut self, set: &LatentSet) -> Tensor<1> {
         let batch = self.batch(set);
+        let net = self.net.take().expect("no step is under way");
         let (loss, gradients) = match self.helpers.is_empty() {
-            true => batch.gradients(&self.net, &self.device),
-            false => shares::gradients(&self.net, &self.device, &mut self.helpers, &batch),
+            true => batch.gradients(&net, &self.device),
+            false => shares::gradients(&net, &self.device, &mut self.helpers, &batch),
         };
-        self.net = self.optimizer.step(self.config.rate(self.step), self.net.clone(), gradients);
+        let net = self.optimizer.step(self.config.rate(self.step), net, gradients);
         self.step += 1;
-        self.ema.update(&self.net, self.config.ema_decay(self.step));
+        self.net = Some(self.ema.update(net, self.config.ema_decay(self.step)));
         loss
     }
 
@@ -200,7 +208,7 @@ impl Trainer {
 
     /// Loss of the averaged net on `loops`, at fixed times and noise.
     pub fn validation_loss(&self, loops: &[LatentLoop], channels: usize) -> f64 {
-        validation_loss(self.averaged(), loops, channels, self.config.times, &self.device.clone().inner())
+        validation_loss(&self.averaged(), loops, channels, self.config.times, &self.device.clone().inner())
     }
 }
 
@@ -253,14 +261,6 @@ fn with_labels(net: &UNetConfig, weights: &Weights) -> Weights {
         }
     }
     weights
-}
-
-fn optimizer() -> ModuleOptimizer {
-    AdamWConfig::new()
-        .with_beta_2(0.99)
-        .with_weight_decay(0.01)
-        .with_grad_clipping(Some(GradientClippingConfig::Norm(1.0)))
-        .init()
 }
 
 #[cfg(test)]

@@ -251,7 +251,7 @@ mod tests {
             let config = TrainingConfig { batch: 5, warm_up: 1, learning_rate: 1e-3, ..TrainingConfig::default() };
             let mut trainer = Trainer::new(&UNetConfig::plain(4, 8, 2), config, &device);
             let weights = |trainer: &Trainer| -> Vec<f32> {
-                weights_of(&trainer.net).into_values().flat_map(|w| w.values).collect()
+                weights_of(trainer.net()).into_values().flat_map(|w| w.values).collect()
             };
             let before = weights(&trainer);
             trainer.share_with(&vec![device.clone(); others]);

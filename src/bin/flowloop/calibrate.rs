@@ -31,8 +31,8 @@ pub struct Calibrate {
 impl Calibrate {
     pub fn run(self) -> anyhow::Result<()> {
         super::check_output(&self.model, &[])?;
-        let adapter = flowloop::device::choose(&self.device)?;
         let mut model = Model::load(&self.model)?;
+        let adapter = super::device_for(&model, &self.device)?;
         let mut training = Vec::new();
         if let Some(folder) = &self.loops {
             let set = heard(&mut model, folder)?;

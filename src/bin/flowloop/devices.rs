@@ -36,11 +36,10 @@ impl Devices {
             let speeds = timed(other.as_ref().and_then(|o| o.as_ref().ok()))?;
             home.keep_speeds(&speeds).context("the times cannot be kept; the plugin measures for itself")?;
         }
-        let (automatic, speeds) = (device::choose(device::AUTO)?, home.settings().speeds);
-        let known = |adapter: &Adapter| speeds.iter().find(|s| s.device == adapter.name).map(|s| s.milliseconds);
-        // The plugin takes the CPU instead where that has been the faster one.
-        let slower = known(&automatic) > known(&device::cpu()) && known(&device::cpu()).is_some();
-        let automatic = if slower { device::CPU.into() } else { automatic.id };
+        let (both, settings) = ([device::cpu(), device::choose(device::AUTO)?], home.settings());
+        let known =
+            |adapter: &Adapter| settings.speeds.iter().find(|s| s.device == adapter.name).map(|s| s.milliseconds);
+        let automatic = &both[settings.fastest(&both).unwrap_or(1)].id;
         let all = device::adapters().into_iter().chain(other.as_ref().and_then(|o| o.as_ref().ok()).cloned());
         for adapter in all {
             let cpu = (adapter.id == device::CPU).then(Cpu::shared);
@@ -50,7 +49,7 @@ impl Devices {
                 None => " (software renderer: slower than cpu)".into(),
             };
             let speed = known(&adapter).map_or(String::new(), |ms| format!(", {ms:.1} ms a step"));
-            let chosen = if adapter.id == automatic { "  <- auto" } else { "" };
+            let chosen = if adapter.id == *automatic { "  <- auto" } else { "" };
             println!("{:<8} {}{kind}{speed}{chosen}", adapter.id, adapter.name);
         }
         println!("the plugin uses {}", remote::shown(&plugins));

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, ensure};
 use clap::Args;
 use flowloop::clip::Clip;
-use flowloop::codec::Latents;
-use flowloop::dataset::{self, Loop, ScanOptions};
+use flowloop::codec::{Codec, CodecError, Latents};
+use flowloop::dataset::{self, Length, Loop, ScanOptions};
 use flowloop::device::Adapter;
-use flowloop::evaluate::{Judge, Row, Sample, features};
+use flowloop::evaluate::{Judge, Measures, Row, Sample, features};
 use flowloop::flow::solver::Solver;
 use flowloop::model::{Generator, Job, Model};
 use flowloop::random::Philox;
@@ -63,14 +63,16 @@ impl Evaluate {
         if let Some(path) = &self.json {
             super::check_output(path, &self.model.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
         }
-        let adapter = flowloop::device::choose(&self.device)?;
         let models = match self.model.is_empty() {
             true => vec![("built-in".to_string(), super::model_of(None)?)],
             false => self.model.iter().map(|p| Ok((stem(p), Model::load(p)?))).collect::<anyhow::Result<_>>()?,
         };
+        let adapter = super::device_for(&models[0].1, &self.device)?;
         let stop = super::interruption()?;
-        let all = scan(&self.folder)?;
-        let other = self.held_out.as_deref().map(scan).transpose()?;
+        // Loops that may be held out are decoded by the first model's codec, and by it alone.
+        let codec = models[0].1.codec.as_ref().context("the model has no codec: its latents belong to another one")?;
+        let all = scan(&self.folder, self.held_out.is_none().then_some(codec))?;
+        let other = self.held_out.as_deref().map(|folder| scan(folder, Some(codec))).transpose()?;
         let (training, mut held_out) = match &other {
             Some(other) => (all.iter().collect(), other.iter().collect()),
             None => dataset::split(&all, self.validation, self.training_seed),
@@ -86,14 +88,13 @@ impl Evaluate {
         let judge = Judge::new(&samples(&training), &samples(&held_out));
         let mut table = Table::new(self.json.is_some());
         table.add(judge.row("real: training", &samples(&spread(&training, self.loops))));
-        for (index, (name, model)) in models.iter().enumerate() {
-            if index == 0 {
-                self.codec_rows(model, &held_out, &judge, &mut table)?;
-            }
+        self.codec_rows(&models[0].1, codec, &held_out, &judge, &mut table)?;
+        for (name, model) in &models {
             for steps in &self.steps {
                 let set = self.generate(model, &adapter, &held_out, *steps, &stop)?;
                 let name = format!("{name}, {steps} steps");
-                let samples = held_out.iter().zip(&set).map(|(l, clip)| Sample { clip, label: label_of(model, l) });
+                let samples =
+                    held_out.iter().zip(&set).map(|(l, measures)| Sample { measures, label: label_of(model, l) });
                 table.add(judge.row(&name, &samples.collect::<Vec<_>>()));
             }
         }
@@ -105,24 +106,32 @@ impl Evaluate {
     }
 
     /// What the model's codec alone does to the held-out loops, and what noise in its latents sounds like.
-    fn codec_rows(&self, model: &Model, held_out: &[&Loop], judge: &Judge, table: &mut Table) -> anyhow::Result<()> {
-        let codec = model.codec.as_ref().context("the model has no codec: its latents belong to another one")?;
+    fn codec_rows(
+        &self,
+        model: &Model,
+        codec: &Codec,
+        held_out: &[&Loop<Heard>],
+        judge: &Judge,
+        table: &mut Table,
+    ) -> anyhow::Result<()> {
         let (mut decoded, mut noise) = (Vec::new(), Vec::new());
         let mut progress = super::Progress::new(held_out.len() as u64, "codec");
         for (index, one) in held_out.iter().enumerate() {
-            let latents = codec.encode(&one.clip)?;
-            decoded.push(codec.decode(&latents, one.clip.bpm)?);
+            let latents = one.clip.latents.clone().context("a loop that is held out has latents")??;
+            let measured = |latents: &Latents| anyhow::Ok(Measures::of(&codec.decode(latents, one.clip.bpm)?));
+            decoded.push(measured(&latents)?);
             let drawn = Philox::new(self.seed, index as u64).normals(latents.values.len());
             let rows = drawn.chunks_exact(latents.frames).zip(model.mean.iter().zip(&model.std));
             let values = rows.flat_map(|(row, (mean, std))| row.iter().map(move |v| v * std + mean)).collect();
-            noise.push(codec.decode(&Latents { values, ..latents }, one.clip.bpm)?);
+            noise.push(measured(&Latents { values, ..latents })?);
             progress.set(index as u64 + 1, held_out.len() as u64);
         }
         drop(progress);
         table.add(judge.row("real: held out", &samples(held_out)));
         for (name, set) in [("codec alone", &decoded), ("noise", &noise)] {
             let pairs = held_out.iter().zip(set);
-            let samples: Vec<Sample> = pairs.map(|(l, clip)| Sample { clip, label: l.label.as_deref() }).collect();
+            let samples: Vec<Sample> =
+                pairs.map(|(l, measures)| Sample { measures, label: l.label.as_deref() }).collect();
             table.add(judge.row(name, &samples));
         }
         Ok(())
@@ -133,10 +142,10 @@ impl Evaluate {
         &self,
         model: &Model,
         adapter: &Adapter,
-        held_out: &[&Loop],
+        held_out: &[&Loop<Heard>],
         steps: u32,
         stop: &AtomicBool,
-    ) -> anyhow::Result<Vec<Clip>> {
+    ) -> anyhow::Result<Vec<Measures>> {
         let mut generator = Generator::new(model.clone(), adapter.device.clone())?;
         let solver: Solver = self.solver.into();
         let mut progress = super::Progress::new(held_out.len() as u64, &format!("generating, {steps} steps"));
@@ -149,16 +158,43 @@ impl Evaluate {
                 false => ControlFlow::Continue(()),
             })?;
             progress.set(index as u64 + 1, held_out.len() as u64);
-            Ok(clip)
+            Ok(Measures::of(&clip))
         });
         made.collect()
     }
 }
 
-fn scan(folder: &Path) -> anyhow::Result<Vec<Loop>> {
+/// What is kept of a loop that was read.
+struct Heard {
+    measures: Measures,
+    /// Those of the loops that may be held out.
+    latents: Option<Result<Latents, CodecError>>,
+    beats: u32,
+    bpm: f64,
+}
+
+impl Length for Heard {
+    fn beats(&self) -> u32 {
+        self.beats
+    }
+
+    fn bpm(&self) -> f64 {
+        self.bpm
+    }
+}
+
+/// Measures a folder's loops one after the other, and encodes them if they may be held out.
+fn scan(folder: &Path, codec: Option<&Codec>) -> anyhow::Result<Vec<Loop<Heard>>> {
     let mut progress = super::Progress::new(0, "reading");
-    let options = ScanOptions::default();
-    let scanned = dataset::scan(folder, &options, &mut |done, total| progress.set(done as u64, total as u64))?;
+    let hear = |clip: Clip| Heard {
+        measures: Measures::of(&clip),
+        latents: codec.map(|codec| codec.encode(&clip)),
+        beats: clip.beats,
+        bpm: clip.bpm,
+    };
+    let scanned = dataset::scan_each(folder, &ScanOptions::default(), &hear, &mut |done, total| {
+        progress.set(done as u64, total as u64);
+    })?;
     Ok(scanned.loops)
 }
 
@@ -166,17 +202,17 @@ fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn samples<'a>(loops: &[&'a Loop]) -> Vec<Sample<'a>> {
-    loops.iter().map(|l| Sample { clip: &l.clip, label: l.label.as_deref() }).collect()
+fn samples<'a>(loops: &[&'a Loop<Heard>]) -> Vec<Sample<'a>> {
+    loops.iter().map(|l| Sample { measures: &l.clip.measures, label: l.label.as_deref() }).collect()
 }
 
 /// `count` of the loops, evenly spread.
-fn spread<'a>(loops: &[&'a Loop], count: usize) -> Vec<&'a Loop> {
+fn spread<'a>(loops: &[&'a Loop<Heard>], count: usize) -> Vec<&'a Loop<Heard>> {
     loops.iter().step_by(loops.len().div_ceil(count)).copied().collect()
 }
 
 /// The held-out loop's label, where the model knows it.
-fn label_of<'a>(model: &Model, one: &'a Loop) -> Option<&'a str> {
+fn label_of<'a>(model: &Model, one: &'a Loop<Heard>) -> Option<&'a str> {
     one.label.as_deref().filter(|l| model.header.labels.iter().any(|own| own == l))
 }
 

@@ -114,7 +114,7 @@ impl Generate {
             Some(name) => Some(label_index(&model.header.labels, name)?),
             None => None,
         };
-        let adapter = flowloop::device::choose(&self.device)?;
+        let adapter = super::device_for(&model, &self.device)?;
         let mut generator = Generator::new(model, adapter.device)?;
         let stop = super::interruption()?;
         let mut progress = super::Progress::new(total, &format!("generating on {}", adapter.name));

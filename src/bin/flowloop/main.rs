@@ -22,6 +22,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{bail, ensure};
 use clap::{Parser, Subcommand};
+use flowloop::device::{self, Adapter};
+use flowloop::model::Generator;
+use flowloop::settings::Home;
 use progress::Progress;
 
 #[derive(Parser)]
@@ -142,4 +145,17 @@ fn model_of(path: Option<&Path>) -> anyhow::Result<flowloop::model::Model> {
         Some(path) => flowloop::model::Model::load(path)?,
         None => flowloop::model::embedded_model()?,
     })
+}
+
+/// The device to make loops with. `auto` is the faster one of the CPU and the first GPU that is hardware, as in the
+/// plugin. (A training wants the GPU: what is fast here is the CPU's sampler.)
+fn device_for(model: &flowloop::model::Model, description: &str) -> anyhow::Result<Adapter> {
+    let adapter = device::choose(description)?;
+    if description != device::AUTO || adapter.id == device::CPU {
+        return Ok(adapter);
+    }
+    let both = [device::cpu(), adapter];
+    let time = |adapter: &Adapter| Generator::new(model.clone(), adapter.device.clone())?.time_step();
+    let (fastest, _) = Home::of_user().fastest(&both, time)?;
+    Ok(both[fastest].clone())
 }

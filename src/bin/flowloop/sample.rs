@@ -52,7 +52,8 @@ impl Sample {
             "the noise has {} frames; this model needs a multiple of {stride}",
             shape[2]
         );
-        let generator = Generator::new(model, flowloop::device::choose(&self.device)?.device)?;
+        let adapter = super::device_for(&model, &self.device)?;
+        let generator = Generator::new(model, adapter.device)?;
         let conditions = vec![Condition { bpm: 120.0, label: None }; shape[0]];
         let mut progress = super::Progress::new(u64::from(self.steps), "sampling");
         let mut step = |done, steps| {

@@ -1,7 +1,8 @@
-//! `flowloop bench`: the speed of a model, of its sampler with each way to compute it, the codec on a folder
-//! of loops, the time of a training step.
+//! `flowloop bench`: the speed of a model, of its sampler with each way to compute it and as there is more to do,
+//! the codec on a folder of loops, the time of a training step.
 
 mod codec;
+mod cost;
 mod sampler;
 
 use std::ops::ControlFlow;
@@ -10,9 +11,8 @@ use std::time::Instant;
 
 use clap::Args;
 use flowloop::flow::unet::UNetConfig;
-use flowloop::model::{Generator, Job, Spread};
-use flowloop::random::Philox;
-use flowloop::training::latents::{LatentLoop, LatentSet};
+use flowloop::model::{Generator, Job};
+use flowloop::training::latents::LatentSet;
 use flowloop::training::{Trainer, TrainingConfig};
 
 #[derive(Args)]
@@ -26,6 +26,8 @@ pub struct Bench {
     /// Time the CPU's sampler: Burn's way beside the packed one
     #[command(flatten)]
     sampler: sampler::Sampler,
+    #[command(flatten)]
+    cost: cost::Cost,
     /// Model file; the built-in model if left out
     #[arg(long)]
     model: Option<PathBuf>,
@@ -39,6 +41,7 @@ impl Bench {
         match &self.codec {
             Some(folder) => codec::table(folder),
             None if self.training => self.training_step(),
+            None if self.cost.asked() => self.cost.tables(self.model.as_deref()),
             None if self.sampler.asked() => self.sampler.table(self.model.as_deref()),
             None => self.speed(),
         }
@@ -48,20 +51,7 @@ impl Bench {
     /// PyTorch's beside it.
     fn training_step(&self) -> anyhow::Result<()> {
         let adapter = flowloop::device::choose(&self.device)?;
-        let (channels, frames) = (64, 64);
-        let net = UNetConfig::plain(channels, 128, 5);
-        let values = |i| Philox::new(0, i).normals(channels * frames);
-        let one = |i| LatentLoop { frames, values: values(i), bpm: 120.0, label: None, noise: None };
-        let set = LatentSet {
-            channels,
-            training: (0..64).map(one).collect(),
-            validation: Vec::new(),
-            labels: Vec::new(),
-            mean: vec![0.0; channels],
-            std: vec![1.0; channels],
-            spread: Spread::standard(channels),
-            codec: None,
-        };
+        let (net, set) = (UNetConfig::plain(64, 128, 5), LatentSet::of_noise(64, 64, 64));
         let config = TrainingConfig { batch: 16, ..TrainingConfig::default() };
         let mut trainer = Trainer::new(&net, config, &adapter.device);
         let mut times: Vec<f64> = Vec::new();
@@ -79,17 +69,15 @@ impl Bench {
     /// Median seconds of a 4-second loop at several step counts, of its decoding and encoding, of loading the
     /// model, and the memory that it all took.
     fn speed(&self) -> anyhow::Result<()> {
-        let adapter = flowloop::device::choose(&self.device)?;
         let before = resident();
         let start = Instant::now();
         let model = super::model_of(self.model.as_deref())?;
         let read = start.elapsed().as_secs_f64();
+        let adapter = super::device_for(&model, &self.device)?;
+        let start = Instant::now();
         let mut generator = Generator::new(model, adapter.device)?;
-        println!(
-            "{}: model read in {read:.3} s, on the device after {:.3} s",
-            adapter.name,
-            start.elapsed().as_secs_f64()
-        );
+        let put = start.elapsed().as_secs_f64();
+        println!("{}: model read in {read:.3} s, put on the device in {put:.3} s", adapter.name);
         println!("seconds per loop of 8 beats at 120 bpm (median of 9)");
         for steps in [1, 4, 8, 16, 32] {
             let seconds = median_seconds(|seed| {

@@ -7,10 +7,10 @@ use std::time::Instant;
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use flowloop::flow::noise::of_seed;
-use flowloop::flow::unet::{UNet, UNetConfig, weights_of};
+use flowloop::flow::unet::UNetConfig;
 use flowloop::flow::{Condition, solver};
 use flowloop::kernel::{Cpu, Storage, memory_speed};
-use flowloop::model::{Generator, Header, Model, VERSION};
+use flowloop::model::{Generator, Model};
 
 #[derive(Args)]
 pub struct Sampler {
@@ -100,7 +100,7 @@ impl Sampler {
 }
 
 /// Milliseconds a step.
-fn step(generator: &Generator, batch: usize, frames: usize, steps: u32) -> anyhow::Result<f64> {
+pub(super) fn step(generator: &Generator, batch: usize, frames: usize, steps: u32) -> anyhow::Result<f64> {
     let channels = generator.model().header.net.channels;
     let noise: Vec<f32> = (0..batch as u64).flat_map(|seed| of_seed(seed, 0, channels, frames)).collect();
     let conditions = vec![Condition { bpm: 120.0, label: None }; batch];
@@ -111,34 +111,12 @@ fn step(generator: &Generator, batch: usize, frames: usize, steps: u32) -> anyho
     Ok(1e3 * start.elapsed().as_secs_f64() / f64::from(steps))
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
 /// The tutorial's net, fresh.
-fn tutorial() -> Model {
-    let net = UNetConfig::plain(64, 128, 5);
-    let weights = weights_of(&UNet::new(&net, &Device::flex()));
-    let header = Header {
-        version: VERSION,
-        name: "the tutorial's net".into(),
-        credits: String::new(),
-        net,
-        labels: Vec::new(),
-        codec: None,
-        trained_steps: 0,
-    };
-    let (mean, std) = (vec![0.0; header.net.channels], vec![1.0; header.net.channels]);
-    Model {
-        header,
-        weights,
-        mean,
-        std,
-        codec: None,
-        spread: None,
-        drift: Vec::new(),
-        levels: None,
-        hash: String::new(),
-    }
+pub(super) fn tutorial() -> Model {
+    Model::fresh("the tutorial's net", UNetConfig::plain(64, 128, 5))
 }

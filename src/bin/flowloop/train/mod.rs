@@ -329,7 +329,7 @@ impl Train {
         };
         Model {
             header,
-            weights: weights_of(net),
+            weights: weights_of(&net),
             mean: set.mean.clone(),
             std: set.std.clone(),
             codec: set.codec.clone(),
