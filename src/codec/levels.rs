@@ -108,8 +108,10 @@ impl Codec {
         let all = |loops: &[(Latents, Option<usize>)]| -> Vec<Vec<f32>> {
             let mut levels = vec![Vec::new(); (labels + 1) * bands];
             for (latents, label) in loops {
+                // A net without labels learns from loops that have some.
+                let own = label.filter(|label| *label < labels);
                 self.each_low(&mut self.unproject(latents), |band, level| {
-                    label.iter().for_each(|label| levels[label * bands + band].push(*level));
+                    own.iter().for_each(|label| levels[label * bands + band].push(*level));
                     levels[labels * bands + band].push(*level);
                 });
             }

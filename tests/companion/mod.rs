@@ -133,6 +133,7 @@ pub fn tiny_model(labels: &[&str]) -> Model {
         "codec.mean" => Some((vec![patch], vec![-24.0; patch])),
         "codec.gain" => Some((vec![32], vec![0.0; 32])),
         "codec.ceiling" => Some((vec![32], vec![0.0; 32])),
+        "codec.texture" => None,
         _ => Some((vec![channels, patch], Philox::new(1, 0).normals(channels * patch))),
     };
     let device = Device::flex();
