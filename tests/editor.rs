@@ -415,6 +415,7 @@ fn a_missing_model_is_shown_its_file() {
     w.window.key_combination_modifiers(egui::Modifiers::COMMAND, &[Key::A]);
     w.window.event(egui::Event::Text(path.to_string_lossy().into_owned()));
     w.frames(2);
+    w.until("the button", |w| w.window.query_by_label("The missing one is here").is_some());
     w.click("The missing one is here");
     w.until("the file", |w| w.session.status().model.missing.is_none());
     assert_eq!(w.session.status().model.path, Some(path));
