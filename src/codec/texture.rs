@@ -9,8 +9,10 @@ use std::ops::Range;
 #[cfg(feature = "companion")]
 use rayon::prelude::*;
 
+use super::Codec;
+#[cfg(feature = "companion")]
+use super::CodecError;
 use super::resolution::Layer;
-use super::{Codec, CodecError};
 use crate::clip::{Clip, SAMPLE_RATE};
 use crate::random::Philox;
 
