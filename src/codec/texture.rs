@@ -1,8 +1,8 @@
 //! The grain of noise. The spectra of hats, snares and breath vary from place to place by five decibels; no two
 //! noises share that grain, so the components drop it, and what is decoded without it is smooth as no noise is.
 //! Decoding therefore adds the grain of another noise: white noise is taken apart like a loop, and what the
-//! components keep of it is taken away. Where spectra of loops are flat, what the components drop has the power
-//! of that grain within a fifth, at all levels; where they peak it is tones, and none is added.
+//! components keep of it is taken away. Where spectra of loops are flat, what the components drop has about
+//! the power of that grain, at all levels; where they peak it is tones, and none is added.
 
 use std::ops::Range;
 

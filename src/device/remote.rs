@@ -13,7 +13,7 @@ use super::relay::{CLOSED_HERE, Relay};
 use super::{Adapter, DeviceError, guarded};
 
 /// Describes a device of another machine, with what follows.
-const PREFIX: &str = "remote:";
+pub const PREFIX: &str = "remote:";
 /// Port that `flowloop serve` listens at when nothing else is said.
 pub const PORT: u16 = 3000;
 /// Names a server's token where the description does not.

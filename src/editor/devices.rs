@@ -5,10 +5,7 @@ use egui::{RichText, Role, ScrollArea, TextEdit, Ui, WidgetInfo, vec2};
 use super::button::{heading, word};
 use super::later::Later;
 use super::theme::{DIM, ERROR, SMALL, TEXT};
-use crate::engine::{DeviceCard, Session, Status};
-
-/// Another computer's devices begin with it.
-pub(super) const REMOTE: &str = "remote:";
+use crate::engine::{DeviceCard, REMOTE, Session, Status};
 
 /// What was found, and what is typed.
 #[derive(Default)]

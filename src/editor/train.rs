@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use egui::{RichText, Role, ScrollArea, TextEdit, Ui, WidgetInfo, vec2};
 
 use super::button::{heading, word};
-use super::devices::REMOTE;
 use super::picker::Picker;
 use super::theme::{ACCENT, DIM, ERROR, GAP, LINE, ROUND, SMALL, TEXT};
-use crate::engine::{Session, Status};
+use crate::engine::{REMOTE, Session, Status};
 use crate::plugin::companion::{self, Run};
 
 /// What audio files may be called.

@@ -46,6 +46,8 @@ use crate::clip::Clip;
 use crate::model::Canvas;
 use crate::settings::Home;
 
+/// Devices of other machines begin with it.
+pub use crate::device::remote::PREFIX as REMOTE;
 pub use crate::flow::solver::Solver;
 pub use crate::model::Sketch;
 pub use crate::model::job::{hundredths, thousandths};

@@ -161,6 +161,11 @@ impl Generator {
         &self.model
     }
 
+    /// The net itself: velocities without guidance or correction.
+    pub fn velocity(&self) -> &dyn Velocity {
+        &self.net
+    }
+
     /// Puts runs right by what was measured.
     pub fn set_drift(&mut self, drift: Vec<Drift>) {
         self.model.drift = drift;

@@ -32,17 +32,7 @@ pub fn import_pytorch(checkpoint: &Path, mean_std: Option<&Path>, padding: Paddi
         codec: None,
         trained_steps: 0,
     };
-    Ok(Model {
-        header,
-        weights,
-        mean,
-        std,
-        codec: None,
-        spread: None,
-        drift: Vec::new(),
-        levels: None,
-        hash: String::new(),
-    })
+    Ok(Model::bare(header, weights, mean, std))
 }
 
 fn read_state(path: &Path) -> Result<Weights, ModelError> {

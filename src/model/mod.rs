@@ -160,18 +160,13 @@ impl Model {
             codec: None,
             trained_steps: 0,
         };
-        let (mean, std) = (vec![0.0; channels], vec![1.0; channels]);
-        Self {
-            header,
-            weights,
-            mean,
-            std,
-            codec: None,
-            spread: None,
-            drift: Vec::new(),
-            levels: None,
-            hash: String::new(),
-        }
+        Self::bare(header, weights, vec![0.0; channels], vec![1.0; channels])
+    }
+
+    /// A net of latents without a codec, of which nothing was measured.
+    fn bare(header: Header, weights: Weights, mean: Vec<f32>, std: Vec<f32>) -> Self {
+        let (codec, spread, drift, levels, hash) = (None, None, Vec::new(), None, String::new());
+        Self { header, weights, mean, std, codec, spread, drift, levels, hash }
     }
 
     /// Reads a model file.

@@ -7,11 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{anyhow, bail, ensure};
 use flowloop::codec::{Codec, LATENTS_PER_BEAT};
 use flowloop::dataset::{self, Dataset, Length, ScanOptions, Sides};
-use flowloop::device::{Adapter, CPU};
-use flowloop::flow::Velocity;
-use flowloop::flow::packed::PackedUNet;
-use flowloop::kernel::{Cpu, Storage};
-use flowloop::model::Model;
+use flowloop::device::Adapter;
+use flowloop::model::{Generator, Model};
 use flowloop::training::latents::{self, Encoded, LatentSet};
 use flowloop::training::straighten;
 use rayon::prelude::*;
@@ -131,13 +128,10 @@ impl Train {
         adapter: &Adapter,
         stop: &AtomicBool,
     ) -> anyhow::Result<LatentSet> {
-        let teacher: Box<dyn Velocity> = match adapter.id == CPU {
-            true => Box::new(PackedUNet::new(&base.header.net, &base.weights, Storage::Exact, Cpu::shared())),
-            false => Box::new(base.net(&adapter.device).map_err(|e| anyhow!("--from: {e}"))?),
-        };
+        let teacher = Generator::new(base.clone(), adapter.device.clone())?;
         let wanted = straighten::Pairs { count, held_out: VALIDATED, steps: TEACHER_STEPS };
         let mut progress = Progress::new(0, "asking the model that is gone on from");
-        let made = straighten::pairs(&*teacher, set, wanted, self.seed, &adapter.device, &mut |done, all| {
+        let made = straighten::pairs(teacher.velocity(), set, wanted, self.seed, &adapter.device, &mut |done, all| {
             progress.set(done as u64, all as u64);
             if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
