@@ -55,6 +55,12 @@ impl Server {
         format!("remote:{}", self.address)
     }
 
+    /// As a machine that fell asleep: connections stand, nobody answers.
+    fn halt(&self) {
+        // SAFETY: a call with plain numbers; the child has not been waited for, so its number is its own.
+        assert_eq!(unsafe { libc::kill(self.child.id() as i32, libc::SIGSTOP) }, 0);
+    }
+
     /// As a crash or a lost machine would.
     fn kill(&mut self) {
         let _ = self.child.kill();
@@ -256,6 +262,28 @@ fn an_engine_goes_on_without_its_server_and_takes_it_back() {
     assert!(
         !folder.path().join("trials").exists() || std::fs::read_dir(folder.path().join("trials")).unwrap().count() == 0
     );
+}
+
+#[test]
+fn an_engine_ends_although_its_server_sleeps() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::at(folder.path());
+    home.keep_device(&server.device()).unwrap();
+    let engine = Engine::start_in(home, Box::new(generator));
+    let (session, mut line) = engine.open();
+    ask(&mut line, 1);
+    server.halt();
+    assert!(line.request(Request::new(500, 4, 0, 4, 140.0)));
+    let begun = Instant::now();
+    while !matches!(session.status().activity, Activity::Generating(..)) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", session.status().activity);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let begun = Instant::now();
+    drop((session, line, engine));
+    // A server that does not answer is otherwise given up after 30 seconds.
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! A codec made of loops: its components, and what its decoding gives back.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
 use super::{Codec, CodecConfig, CodecError, pca};
@@ -75,16 +73,5 @@ impl Codec {
             after.iter_mut().zip(b).for_each(|(s, v)| *s += v);
         }
         Ok(before.iter().zip(&after).map(|(a, b)| (10.0 * (a / b).log10()) as f32).collect())
-    }
-
-    /// Calls `see` with each spectrum of patches and where its values lie in gain and ceiling.
-    fn each_spectrum(&self, patches: &[f32], mut see: impl FnMut(Range<usize>, &[f32])) {
-        for patch in patches.chunks_exact(self.weights.len()) {
-            for layer in &self.layers {
-                for spectrum in patch[layer.patch.clone()].chunks_exact(layer.rows.len()) {
-                    see(layer.rows.clone(), spectrum);
-                }
-            }
-        }
     }
 }

@@ -1,21 +1,24 @@
-//! Levels that a net makes too high. Its loops spread along each component as the training loops do, but not in
-//! the same shape: what it blurs, and what is then widened, has longer tails, and the loudest kicks come out
-//! several decibels too loud. What lies beyond the training loops' level of the same rank is lowered to it,
-//! label by label: the lows of a kick are not those of a bass line.
+//! Levels that a net gets wrong. Its loops spread along each component as the training loops do, but not in the
+//! same shape: what it blurs, and what is then widened, has longer tails. The loudest kicks come out several
+//! decibels too loud, the silence between hits is not silent, and what is rare in one style and frequent in
+//! another lies between the two. So each band's levels are put right when a run is decoded: a level becomes the
+//! training loops' level of the same rank, label by label (quantile mapping).
 
 #[cfg(feature = "companion")]
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 #[cfg(feature = "companion")]
 use super::Latents;
 use super::{Codec, Stored};
 
-/// Ranks: the 0th is the lowest level, the last the highest; near it they lie closer.
-const RANKS: usize = 51;
-const TENSOR: &str = "latents.levels";
+/// Ranks: the 0th is the lowest level, the last the highest; near both they lie closer.
+const RANKS: usize = 33;
+const TENSOR: &str = "latents.ranks";
 
-/// Levels in decibels of the lowest range's mid bands, which hold the kicks: `[label, band, rank]`, ascending in
-/// each band; the last label stands for all loops.
+/// Levels in decibels of every band, range after range, mid before side: `[label, band, rank]`, ascending in each
+/// band; the last label stands for all loops.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Levels {
     bands: usize,
@@ -56,7 +59,7 @@ impl Levels {
         lookup: &dyn Fn(&str) -> Option<Stored>,
     ) -> Result<Option<Self>, String> {
         let Some((shape, values)) = lookup(TENSOR) else { return Ok(None) };
-        let bands = codec.lowest_bands();
+        let bands = codec.config.rows();
         let ascending = values.chunks_exact(RANKS).all(|band| band.is_sorted());
         if shape != [2, labels + 1, bands, RANKS] || !ascending {
             return Err("its levels have the wrong shape or order".into());
@@ -67,78 +70,125 @@ impl Levels {
 }
 
 impl Curves<'_> {
-    fn lowered(&self, band: usize, level: f32) -> f32 {
+    /// The training loops' level of the rank that a level has among the net's.
+    fn right(&self, band: usize, level: f32) -> f32 {
         let [made, wanted] = [self.generated, self.training].map(|all| &all[band * RANKS..(band + 1) * RANKS]);
         let above = made.partition_point(|m| *m < level).clamp(1, RANKS - 1);
         let (low, high) = (made[above - 1], made[above]);
         let share = ((level - low) / (high - low).max(1e-3)).clamp(0.0, 1.0);
-        level.min(wanted[above - 1] + share * (wanted[above] - wanted[above - 1]))
+        wanted[above - 1] + share * (wanted[above] - wanted[above - 1])
     }
 }
 
 impl Codec {
-    fn lowest_bands(&self) -> usize {
-        self.layers[0].resolution.bands
-    }
-
-    /// Calls `see` with each level in the mid bands of the lowest range, and its band.
-    fn each_low(&self, patches: &mut [f32], mut see: impl FnMut(usize, &mut f32)) {
-        let layer = &self.layers[0];
-        for patch in patches.chunks_exact_mut(self.weights.len()) {
-            for spectrum in patch[layer.patch.clone()].chunks_exact_mut(layer.rows.len()) {
-                spectrum[..layer.resolution.bands].iter_mut().enumerate().for_each(|(band, level)| see(band, level));
+    /// Puts the levels of decoded patches right.
+    pub(super) fn put_levels_right(&self, patches: &mut [f32], levels: Curves<'_>) {
+        patches.par_chunks_exact_mut(self.weights.len()).for_each(|patch| {
+            for layer in &self.layers {
+                for spectrum in patch[layer.patch.clone()].chunks_exact_mut(layer.rows.len()) {
+                    let rows = layer.rows.clone().zip(spectrum);
+                    rows.for_each(|(band, level)| *level = levels.right(band, *level));
+                }
             }
-        }
+        });
     }
 
-    /// Lowers what is too high in decoded patches.
-    pub(super) fn lower(&self, patches: &mut [f32], levels: Curves<'_>) {
-        self.each_low(patches, |band, level| *level = levels.lowered(band, *level));
-    }
-
-    /// Compares latents that a net made with those of training loops, each with its label of so many.
+    /// Counts the levels of loops of so many labels.
     #[cfg(feature = "companion")]
-    pub fn compare_levels(
-        &self,
-        generated: &[(Latents, Option<usize>)],
-        training: &[(Latents, Option<usize>)],
-        labels: usize,
-    ) -> Levels {
-        let bands = self.lowest_bands();
-        let all = |loops: &[(Latents, Option<usize>)]| -> Vec<Vec<f32>> {
-            let mut levels = vec![Vec::new(); (labels + 1) * bands];
-            for (latents, label) in loops {
-                // A net without labels learns from loops that have some.
-                let own = label.filter(|label| *label < labels);
-                self.each_low(&mut self.unproject(latents), |band, level| {
-                    own.iter().for_each(|label| levels[label * bands + band].push(*level));
-                    levels[labels * bands + band].push(*level);
-                });
-            }
-            // What no loop was heard of goes by all.
-            let (own, every) = levels.split_at_mut(labels * bands);
-            for (i, own) in own.iter_mut().enumerate().filter(|(_, own)| own.is_empty()) {
-                own.clone_from(&every[i % bands]);
-            }
-            levels
-        };
-        let ranks = |loops| -> Vec<f32> {
-            let ranked = all(loops).into_par_iter().flat_map_iter(|mut levels| {
-                levels.sort_by(f32::total_cmp);
-                (0..RANKS).map(move |rank| at_rank(&levels, rank))
-            });
-            ranked.collect()
-        };
-        Levels { bands, generated: ranks(generated), training: ranks(training) }
+    pub fn count_levels(&self, labels: usize) -> Count<'_> {
+        let bands = self.config.rows();
+        Count { codec: self, loops: vec![0; labels + 1], counts: vec![0; (labels + 1) * bands * BINS.len()] }
     }
 }
 
-/// The level of a rank among ascending ones, 0 if there is none.
+/// How often each level occurs, label by label; the last label stands for loops without one.
 #[cfg(feature = "companion")]
-fn at_rank(levels: &[f32], rank: usize) -> f32 {
-    let left = 1.0 - rank as f64 / (RANKS - 1) as f64;
-    let place = (1.0 - left * left) * levels.len().saturating_sub(1) as f64;
-    levels.get(place.round() as usize).copied().unwrap_or_default()
+pub struct Count<'a> {
+    codec: &'a Codec,
+    /// `[label]`
+    loops: Vec<u32>,
+    /// `[label, band, bin]`
+    counts: Vec<u32>,
+}
+
+/// Bins a decibel.
+#[cfg(feature = "companion")]
+const FINE: f32 = 4.0;
+/// Bins that are counted: -140 to 20 decibels.
+#[cfg(feature = "companion")]
+const BINS: Range<usize> = 0..640;
+#[cfg(feature = "companion")]
+const LOWEST: f32 = -140.0;
+/// A label of so many loops counts as much as all loops together; one of fewer less, one of more more.
+#[cfg(feature = "companion")]
+const FEW: f32 = 8.0;
+
+#[cfg(feature = "companion")]
+impl Count<'_> {
+    fn labels(&self) -> usize {
+        self.loops.len() - 1
+    }
+
+    fn bands(&self) -> usize {
+        self.codec.config.rows()
+    }
+
+    /// Adds a loop.
+    pub fn add(&mut self, latents: &Latents, label: Option<usize>) {
+        let (size, labels) = (self.bands() * BINS.len(), self.labels());
+        let label = label.filter(|label| *label < labels).unwrap_or(labels);
+        self.loops[label] += 1;
+        let counts = &mut self.counts[label * size..(label + 1) * size];
+        self.codec.each_spectrum(&self.codec.unproject(latents), |rows, spectrum| {
+            for (band, level) in rows.zip(spectrum) {
+                let bin = ((level - LOWEST) * FINE).max(0.0) as usize;
+                counts[band * BINS.len() + bin.min(BINS.end - 1)] += 1;
+            }
+        });
+    }
+
+    /// Levels `[label, band, rank]`.
+    fn ranks(&self) -> Vec<f32> {
+        let size = self.bands() * BINS.len();
+        let mut all = vec![0u32; size];
+        for counts in self.counts.chunks_exact(size) {
+            all.iter_mut().zip(counts).for_each(|(all, one)| *all += one);
+        }
+        let every: Vec<f32> = all.chunks_exact(BINS.len()).flat_map(ranked).collect();
+        let labels = self.counts.chunks_exact(size).zip(&self.loops).take(self.labels());
+        let mut out = Vec::new();
+        for (counts, loops) in labels {
+            let own = *loops as f32 / (*loops as f32 + FEW);
+            let ranks = counts.chunks_exact(BINS.len()).flat_map(ranked);
+            // Between two distributions, rank by rank, lies another one.
+            out.extend(
+                ranks.zip(&every).map(|(rank, all)| if *loops == 0 { *all } else { own * rank + (1.0 - own) * all }),
+            );
+        }
+        out.extend(every);
+        out
+    }
+
+    /// Compares the levels of a net's loops, these, with those of as many training loops of each label.
+    pub fn beside(&self, training: &Self) -> Levels {
+        Levels { bands: self.bands(), generated: self.ranks(), training: training.ranks() }
+    }
+}
+
+/// Levels at the ranks of one band's counts.
+#[cfg(feature = "companion")]
+fn ranked(counts: &[u32]) -> impl Iterator<Item = f32> {
+    let all = counts.iter().map(|c| f64::from(*c)).sum::<f64>();
+    (0..RANKS).scan((0, 0.0), move |(bin, below), rank| {
+        let share = 0.5 - 0.5 * (std::f64::consts::PI * rank as f64 / (RANKS - 1) as f64).cos();
+        let place = share * all;
+        while *bin + 1 < counts.len() && (counts[*bin] == 0 || *below + f64::from(counts[*bin]) < place) {
+            *below += f64::from(counts[*bin]);
+            *bin += 1;
+        }
+        let within = (place - *below) / f64::from(counts[*bin].max(1));
+        Some(LOWEST + (*bin as f32 + within.clamp(0.0, 1.0) as f32) / FINE)
+    })
 }
 
 #[cfg(all(test, feature = "companion"))]
@@ -147,38 +197,49 @@ mod tests {
     use crate::codec::tests::codec;
 
     #[test]
-    fn tails_that_are_too_long_are_cut_to_those_of_training() {
+    fn ranks_are_those_of_what_was_counted() {
+        let mut counts = vec![0; BINS.len()];
+        // -40, -30 and -20 decibels.
+        [(400, 10), (440, 80), (480, 10)].iter().for_each(|(bin, count)| counts[*bin] = *count);
+        let ranks: Vec<f32> = ranked(&counts).collect();
+        assert_eq!((ranks.len(), ranks.is_sorted()), (RANKS, true));
+        assert_eq!((ranks[0], ranks[RANKS - 1]), (-40.0, -20.0 + 0.25));
+        assert!((ranks[RANKS / 2] + 30.0 - 0.125).abs() < 0.01, "{}", ranks[RANKS / 2]);
+    }
+
+    #[test]
+    fn levels_become_those_of_training_label_by_label() {
         let (codec, clips) = codec();
         let real: Vec<Latents> = clips.iter().map(|c| codec.encode(c).unwrap()).collect();
         // Twice as far from the mean patch: louder where it is loud, quieter where it is quiet.
         let wild: Vec<Latents> =
             real.iter().map(|l| Latents { values: l.values.iter().map(|v| 2.0 * v).collect(), ..l.clone() }).collect();
-        // The first clip has a label of its own, the second label has no loops.
-        let labelled = |loops: &[Latents]| -> Vec<(Latents, Option<usize>)> {
-            loops.iter().cloned().enumerate().map(|(i, l)| (l, (i == 0).then_some(0))).collect()
+        // Half of the clips have a label of their own, many times over; the second label has no loops.
+        let label = |i: usize| (i % 2 == 0).then_some(0);
+        let counted = |loops: &[Latents]| {
+            let mut count = codec.count_levels(2);
+            (0..200 * loops.len()).for_each(|i| count.add(&loops[i % loops.len()], label(i % loops.len())));
+            count
         };
-        let levels = codec.compare_levels(&labelled(&wild), &labelled(&real), 2);
-        let low = |latents: &Latents, levels: Option<Curves>| {
-            let mut patches = codec.unproject(latents);
-            levels.iter().for_each(|levels| codec.lower(&mut patches, *levels));
+        let levels = counted(&wild).beside(&counted(&real));
+        let all = |loops: &[&Latents], levels: Option<Curves>| {
             let mut all = Vec::new();
-            codec.each_low(&mut patches, |_, level| all.push(*level));
+            for latents in loops {
+                let mut patches = codec.unproject(latents);
+                levels.iter().for_each(|levels| codec.put_levels_right(&mut patches, *levels));
+                all.extend(patches);
+            }
+            all.sort_by(f32::total_cmp);
             all
         };
-        let (mut raw, mut highest, mut wanted) = (f32::MIN, f32::MIN, f32::MIN);
-        for (wild, real) in wild.iter().zip(&real) {
-            let lowered = low(wild, Some(levels.of(None)));
-            assert!(lowered.iter().zip(low(wild, None)).all(|(l, w)| *l <= w), "a level was raised");
-            let top = |all: Vec<f32>| all.into_iter().fold(f32::MIN, f32::max);
-            raw = raw.max(top(low(wild, None)));
-            highest = highest.max(top(lowered));
-            wanted = wanted.max(top(low(real, None)));
+        let apart = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f32>() / a.len() as f32;
+        for (own, of) in [(vec![0, 2, 4], Some(0)), ((0..6).collect::<Vec<usize>>(), None)] {
+            let [wild, real] = [&wild, &real].map(|loops| own.iter().map(|i| &loops[*i]).collect::<Vec<&Latents>>());
+            let wanted = all(&real, None);
+            let [raw, right] = [None, Some(levels.of(of))].map(|levels| apart(&all(&wild, levels), &wanted));
+            assert!(raw > 3.0 && right < 0.1 * raw, "{of:?}: {raw} dB off, put right {right}");
         }
-        assert!(raw > wanted + 6.0 && (highest - wanted).abs() < 0.1, "{raw} lowered to {highest}, not {wanted}");
-        assert_eq!(low(&wild[1], Some(levels.of(Some(1)))), low(&wild[1], Some(levels.of(None))));
-        let top = |all: Vec<f32>| all.into_iter().fold(f32::MIN, f32::max);
-        let (own, wanted) = (top(low(&wild[0], Some(levels.of(Some(0))))), top(low(&real[0], None)));
-        assert!((own - wanted).abs() < 0.1, "{own}, not {wanted}, by its own label");
+        assert_eq!(levels.of(Some(1)).training, levels.of(None).training, "a label without loops goes by all");
         let (_, shape, values) = levels.tensor();
         let back = |shape: &[usize], values: &[f32]| {
             Levels::from_tensors(&codec, 2, &|_| Some((shape.to_vec(), values.to_vec())))

@@ -198,7 +198,7 @@ impl Codec {
         let len = Clip::length(beats as u32, bpm, SAMPLE_RATE);
         let mut patches = self.unproject(latents);
         if let Some(levels) = levels {
-            self.lower(&mut patches, levels);
+            self.put_levels_right(&mut patches, levels);
         }
         self.grain(&mut patches, beats as u32, bpm);
         self.limit(&mut patches);

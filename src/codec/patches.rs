@@ -1,5 +1,8 @@
 //! Patches: what a latent frame is made of, and back.
 
+#[cfg(feature = "companion")]
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::frames::centres;
@@ -72,6 +75,18 @@ impl Codec {
             p.iter_mut().zip(self.mean.iter().zip(&self.weights)).for_each(|(o, (m, w))| *o = *o / w + m);
         });
         out
+    }
+
+    /// Calls `see` with each spectrum of patches and where its values lie in gain and ceiling.
+    #[cfg(feature = "companion")]
+    pub(super) fn each_spectrum(&self, patches: &[f32], mut see: impl FnMut(Range<usize>, &[f32])) {
+        for patch in patches.chunks_exact(self.weights.len()) {
+            for layer in &self.layers {
+                for spectrum in patch[layer.patch.clone()].chunks_exact(layer.rows.len()) {
+                    see(layer.rows.clone(), spectrum);
+                }
+            }
+        }
     }
 
     /// Adds the gain, up to the ceiling.

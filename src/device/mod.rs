@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
 use burn::tensor::{Device, DeviceType};
+use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 
 /// Describes the CPU.
 pub const CPU: &str = "cpu";
@@ -76,8 +77,21 @@ pub fn cpu() -> Adapter {
     Adapter { id: CPU.into(), name: "CPU".into(), hardware: true, device: Device::flex() }
 }
 
+/// Which of a GPU's programs are the fastest is found by trying them: a second or two at first, kept in the user's
+/// folder for caches. Left to itself, the library would look for the folder of a Cargo project around the host's.
+fn keep_tuning() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        CubeClRuntimeConfig::get();
+        if let Some(caches) = dirs::cache_dir() {
+            cubecl::environment::set_root(caches.join("flowloop"));
+        }
+    });
+}
+
 /// The CPU and every adapter that wgpu finds.
 pub fn adapters() -> Vec<Adapter> {
+    keep_tuning();
     // A driver that panics while being listed must not take the program with it.
     let found = guarded(|| Device::enumerate(DeviceType::Wgpu).into_vec());
     let gpus = found.unwrap_or_default().into_iter().enumerate().map(|(index, device)| {

@@ -7,7 +7,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 /// How long reaching a machine may take, for each of its addresses.
@@ -27,6 +27,15 @@ struct Patience {
     silence: Duration,
     /// How long it may take to say so.
     answering: Duration,
+}
+
+/// All that stand, also while a session is being opened over them.
+static LINES: Mutex<Vec<Weak<Line>>> = Mutex::new(Vec::new());
+
+/// Ends every connection: whoever waits for an answer gets an error instead.
+pub(super) fn hang_up() {
+    let lines = std::mem::take(&mut *LINES.lock().unwrap_or_else(|e| e.into_inner()));
+    lines.iter().filter_map(Weak::upgrade).for_each(|line| line.end(CLOSED_HERE));
 }
 
 /// A way that was opened.
@@ -62,6 +71,10 @@ impl Relay {
             near: OnceLock::new(),
             ended: OnceLock::new(),
         });
+        let mut lines = LINES.lock().unwrap_or_else(|e| e.into_inner());
+        lines.retain(|line| line.strong_count() > 0);
+        lines.push(Arc::downgrade(&line));
+        drop(lines);
         let own = line.clone();
         spawn(move || match listener.accept() {
             Ok((near, _)) => own.join(near, far),

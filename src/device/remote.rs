@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard};
 use burn::remote::{ConnectError, RemoteHost};
 use burn::tensor::Device;
 
-use super::relay::{CLOSED_HERE, Relay};
+use super::relay::{self, CLOSED_HERE, Relay};
 use super::{Adapter, DeviceError, guarded};
 
 /// Describes a device of another machine, with what follows.
@@ -54,6 +54,12 @@ static SESSIONS: Mutex<Vec<Session>> = Mutex::new(Vec::new());
 
 fn sessions() -> MutexGuard<'static, Vec<Session>> {
     SESSIONS.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// Ends every connection of this process, so that nobody waits for an answer any longer. A device that is asked for
+/// later is connected to anew.
+pub fn hang_up() {
+    relay::hang_up();
 }
 
 /// What became of a device's connection, when it was lost: Burn's own errors do not tell.

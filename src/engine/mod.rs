@@ -39,10 +39,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, Weak};
 use std::thread::{JoinHandle, Thread};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, unbounded};
 
 use crate::clip::Clip;
+use crate::device::remote;
 use crate::model::Canvas;
 use crate::settings::Home;
 
@@ -121,6 +123,9 @@ pub struct Order {
 /// Loads a generator.
 pub type Load = Box<dyn FnMut(&Order) -> Result<Box<dyn Generate>, Failure> + Send>;
 
+/// How long the thread may take to end before its connections to other machines are cut.
+const CLOSING: Duration = Duration::from_millis(500);
+
 /// The background thread and the door to it.
 pub struct Engine {
     commands: Sender<door::Command>,
@@ -189,9 +194,16 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
         self.thread.unpark();
-        if let Some(handle) = self.handle.take() {
-            let _ = handle.join();
+        let Some(handle) = self.handle.take() else { return };
+        let asked = Instant::now();
+        while !handle.is_finished() && asked.elapsed() < CLOSING {
+            std::thread::sleep(Duration::from_millis(1));
         }
+        // The host must not wait for another machine that does not answer.
+        if !handle.is_finished() {
+            remote::hang_up();
+        }
+        let _ = handle.join();
     }
 }
 

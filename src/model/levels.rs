@@ -9,8 +9,10 @@ use crate::flow::{Condition, noise};
 
 /// Steps of the measured runs.
 const STEPS: u32 = 8;
-/// Loops that are measured, at most.
-pub const LOOPS: usize = 512;
+/// Loops of each label that are measured, at most.
+pub const LOOPS_A_LABEL: usize = 60;
+/// Loops that are measured, at least: of few training loops each is made several times.
+const FEWEST: usize = 64;
 /// Seeds of the measured loops start here, away from those that are played.
 const FIRST_SEED: u64 = 1 << 43;
 
@@ -24,18 +26,18 @@ pub fn measure(
     training: &[Heard<'_>],
     progress: &mut Progress<'_>,
 ) -> Result<Option<Levels>, GenerateError> {
-    let (channels, Some(codec)) = (generator.model().header.net.channels, &generator.model().codec) else {
-        return Ok(None);
-    };
+    let (header, Some(codec)) = (&generator.model().header, &generator.model().codec) else { return Ok(None) };
+    let (channels, labels) = (header.net.channels, header.labels.len());
     let latents = |mut values: Vec<f32>| {
         let frames = values.len() / channels;
         generator.unnormalise(&mut values, frames);
         Latents { channels, frames, values }
     };
     let steady = generator.steady(Solver::Euler, STEPS as f32);
-    let mut generated = Vec::new();
-    for (i, (values, condition)) in training.iter().enumerate() {
-        if progress(i as u32, training.len() as u32).is_break() {
+    let (mut made, mut wanted) = (codec.count_levels(labels), codec.count_levels(labels));
+    let all = training.len() * FEWEST.div_ceil(training.len().max(1));
+    for (i, (values, condition)) in training.iter().cycle().take(all).enumerate() {
+        if progress(i as u32, all as u32).is_break() {
             return Err(GenerateError::Cancelled);
         }
         let frames = values.len() / channels;
@@ -43,10 +45,9 @@ pub fn measure(
         let conditions = std::slice::from_ref(condition);
         let path = Path { from: 1.0, steps: STEPS, conditions, correction: Some(&steady) };
         let go_on = &mut |_, _| ControlFlow::Continue(());
-        let made = generator.sample(noise, [1, channels, frames], Solver::Euler, path, go_on)?;
-        generated.push((latents(made), condition.label));
+        let run = generator.sample(noise, [1, channels, frames], Solver::Euler, path, go_on)?;
+        made.add(&latents(run), condition.label);
+        wanted.add(&latents(values.to_vec()), condition.label);
     }
-    let training: Vec<_> = training.iter().map(|(values, of)| (latents(values.to_vec()), of.label)).collect();
-    let labels = generator.model().header.labels.len();
-    Ok((!training.is_empty()).then(|| codec.compare_levels(&generated, &training, labels)))
+    Ok((!training.is_empty()).then(|| made.beside(&wanted)))
 }

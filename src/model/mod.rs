@@ -3,7 +3,7 @@
 //!
 //! Layout: metadata `flowloop` holds a JSON [`Header`]; tensors `net.*` (16-bit or 32-bit floats,
 //! named as the net's parameters), `latents.mean` and `latents.std` `[channel]`, `latents.spread`,
-//! `latents.basis`, `latents.levels`, `drift.*` and `codec.*`.
+//! `latents.basis`, `latents.ranks`, `drift.*` and `codec.*`.
 //! A file is checked whole before anything is built: sizes, shapes, finite numbers. Memory stays
 //! within a small multiple of the file's size. Runs on any thread but the audio thread.
 
@@ -97,7 +97,7 @@ pub struct Model {
     pub spread: Option<Spread>,
     /// How its runs drift, in the order of their steps; empty where nobody has measured.
     pub drift: Vec<Drift>,
-    /// Levels that its runs make too high; None where nobody has measured.
+    /// Levels of its runs beside those of its training loops; None where nobody has measured.
     pub levels: Option<Levels>,
     /// Hex digest (BLAKE3) of the file it came from; empty before it was saved.
     pub hash: String,

@@ -12,7 +12,7 @@ use burn::tensor::Device;
 
 use super::adamw::AdamW;
 use super::ema::Ema;
-use super::{Trainer, TrainingConfig};
+use super::{Judged, Trainer, TrainingConfig};
 use crate::flow::unet::{UNet, UNetConfig};
 
 /// What must agree before a run goes on.
@@ -26,6 +26,9 @@ pub struct State {
     pub net: UNetConfig,
     /// Digest of the training set.
     pub data: String,
+    /// When held-out loops were learnt best.
+    #[serde(default)]
+    pub best: Option<Judged>,
     /// Digest (BLAKE3) of each of the checkpoint's other files.
     pub files: BTreeMap<String, String>,
 }
@@ -96,6 +99,7 @@ pub fn save(folder: &Path, trainer: &Trainer, data: &str) -> Result<PathBuf, Che
         config: trainer.config.clone(),
         net: trainer.net().config().clone(),
         data: data.into(),
+        best: trainer.best,
         files: digests.map_err(io)?,
     };
     let json = serde_json::to_vec_pretty(&state).expect("a state is plain data");
@@ -172,6 +176,7 @@ fn resume(
         optimizer,
         ema: Ema::new(&average),
         step: state.step,
+        best: state.best,
         device: autodiff,
         helpers: Vec::new(),
     })

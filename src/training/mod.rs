@@ -103,8 +103,18 @@ pub struct Trainer {
     optimizer: ModuleOptimizer,
     ema: Ema,
     step: u64,
+    best: Option<Judged>,
     device: Device,
     helpers: Vec<Helper>,
+}
+
+/// How well the averaged net did on held-out loops.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Judged {
+    /// Steps done.
+    pub step: u64,
+    /// Validation loss.
+    pub loss: f64,
 }
 
 impl Trainer {
@@ -128,7 +138,16 @@ impl Trainer {
         let blank = UNet::new(net, &device);
         let net = with_weights(blank, &with_labels(net, weights))?;
         let ema = Ema::new(&net);
-        Ok(Self { optimizer: AdamW::of_module(), config, net: Some(net), ema, step: 0, device, helpers: Vec::new() })
+        Ok(Self {
+            optimizer: AdamW::of_module(),
+            config,
+            net: Some(net),
+            ema,
+            step: 0,
+            best: None,
+            device,
+            helpers: Vec::new(),
+        })
     }
 
     /// Other devices that take their shares of each batch from now on.
@@ -206,9 +225,24 @@ impl Trainer {
             .collect()
     }
 
-    /// Loss of the averaged net on `loops`, at fixed times and noise.
-    pub fn validation_loss(&self, loops: &[LatentLoop], channels: usize) -> f64 {
-        validation_loss(&self.averaged(), loops, channels, self.config.times, &self.device.clone().inner())
+    /// Judges the averaged net by held-out loops, at fixed times and noise, and remembers the best.
+    pub fn judge(&mut self, loops: &[LatentLoop], channels: usize) -> Judged {
+        let loss = validation_loss(&self.averaged(), loops, channels, self.config.times, &self.device.clone().inner());
+        let judged = Judged { step: self.step, loss };
+        if self.best.is_none_or(|best| loss < best.loss) {
+            self.best = Some(judged);
+        }
+        judged
+    }
+
+    /// The best so far, of this run and of those that it went on from.
+    pub fn best(&self) -> Option<Judged> {
+        self.best
+    }
+
+    /// Forgets the best, of which nothing is left: the next judgement is the best.
+    pub fn forget_best(&mut self) {
+        self.best = None;
     }
 }
 

@@ -36,10 +36,10 @@ impl Calibrate {
         let mut training = Vec::new();
         if let Some(folder) = &self.loops {
             let set = heard(&mut model, folder)?;
+            training = some_of(&set);
             model.spread = Some(set.spread);
-            training = set.training;
         }
-        let model = measured(model, &some_of(&training), &adapter)?;
+        let model = measured(model, &training, &adapter)?;
         for drift in &model.drift {
             let left = |ratios: &[f32]| {
                 let mean = ratios.iter().map(|r| r.ln()).sum::<f32>() / ratios.len().max(1) as f32;
@@ -72,8 +72,9 @@ fn heard(model: &mut Model, folder: &Path) -> anyhow::Result<LatentSet> {
 }
 
 /// Loops to compare the model's levels with, spread evenly over all.
-pub(super) fn some_of(training: &[LatentLoop]) -> Vec<LatentLoop> {
-    training.iter().step_by(training.len().div_ceil(levels::LOOPS).max(1)).cloned().collect()
+pub(super) fn some_of(set: &LatentSet) -> Vec<LatentLoop> {
+    let most = levels::LOOPS_A_LABEL * set.labels.len().max(1);
+    set.training.iter().step_by(set.training.len().div_ceil(most).max(1)).cloned().collect()
 }
 
 /// The model with its drift measured anew, and its levels beside those of training loops, if there are any.

@@ -12,7 +12,7 @@ use flowloop::flow::objective::TimeSampling;
 use flowloop::flow::unet::{UNetConfig, weights_of};
 use flowloop::model::{Header, Model, Precision, VERSION};
 use flowloop::training::latents::{LatentLoop, LatentSet};
-use flowloop::training::{Trainer, TrainingConfig, checkpoint, constant_loss, straighten};
+use flowloop::training::{Judged, Trainer, TrainingConfig, checkpoint, constant_loss, straighten};
 
 pub(crate) mod loops;
 
@@ -62,9 +62,13 @@ pub struct Train {
     /// auto, cpu, gpu, gpu:N or remote:HOST:PORT; several, separated by commas, share each step
     #[arg(long, value_delimiter = ',', default_value = "auto")]
     device: Vec<String>,
-    /// Steps between checkpoints
-    #[arg(long, default_value_t = 200)]
+    /// Steps between checkpoints, each judged by the held-out loops; the model is the best of them
+    #[arg(long, default_value_t = 100)]
     every: u64,
+    /// Steps without a better judgement (or a quarter of the steps before them, if that is more) after which to
+    /// stop; 0 to go on to --steps
+    #[arg(long, default_value_t = 500)]
+    patience: u64,
     /// Ignore checkpoints and start again
     #[arg(long)]
     fresh: bool,
@@ -78,8 +82,6 @@ pub struct Train {
 
 /// Loops of the validation split that are looked at, at most.
 const VALIDATED: usize = 128;
-/// Checkpoints without a better validation loss before it is said that the model memorises.
-const PATIENCE: u64 = 4;
 /// Steps between two readings of the loss: reading it makes a GPU wait.
 const READ_EVERY: u64 = 10;
 
@@ -125,7 +127,7 @@ impl Train {
     ) -> anyhow::Result<()> {
         let device = &devices[0].device;
         // Before pairs take their place.
-        let heard = super::calibrate::some_of(&set.training);
+        let heard = super::calibrate::some_of(&set);
         let set = match (self.straighten, base) {
             (Some(count), Some(base)) => self.pairs(count, base, set, &devices[0], stop)?,
             _ => set,
@@ -159,15 +161,30 @@ impl Train {
                 None => Trainer::new(&net, config, device),
             },
         };
+        if !self.output.exists() {
+            trainer.forget_best();
+        }
         trainer.share_with(&devices[1..].iter().map(|a| a.device.clone()).collect::<Vec<_>>());
-        let step = self.train(trainer, &set, &data, &folder, devices, stop)?;
+        let trainer = self.train(trainer, &set, &data, &folder, devices, stop)?;
         self.measure(&heard, &devices[0])?;
-        let how = if step < self.steps { "stopped" } else { "done" };
-        println!(
-            "{how} at step {step}: {} (run the same command to go on; --steps sets how far)",
-            self.output.display()
-        );
+        println!("{}", self.ended(&trainer));
         Ok(())
+    }
+
+    /// Why it ended, what there is now, and how to go on.
+    fn ended(&self, trainer: &Trainer) -> String {
+        let (step, output) = (trainer.step(), self.output.display());
+        let best = trainer.best().filter(|best| best.step < step);
+        let which = best.map_or(String::new(), |best| format!(", as it was at its best, at step {}", best.step));
+        match (step < self.steps, self.learnt(trainer)) {
+            (true, true) => format!(
+                "ended at step {step}: {output}{which}. Held-out loops were learnt no better since: more steps would only memorise (--patience 0 makes them all the same); more loops would help"
+            ),
+            (stopped, _) => format!(
+                "{} at step {step}: {output}{which} (run the same command to go on; --steps sets how far)",
+                if stopped { "stopped" } else { "done" }
+            ),
+        }
     }
 
     /// Where to train, the first one first.
@@ -239,7 +256,7 @@ impl Train {
         }
     }
 
-    /// Returns the step that was reached.
+    /// Trains until it is done, stopped, or as good as these loops make it.
     fn train(
         &self,
         mut trainer: Trainer,
@@ -248,7 +265,7 @@ impl Train {
         folder: &Path,
         devices: &[Adapter],
         stop: &AtomicBool,
-    ) -> anyhow::Result<u64> {
+    ) -> anyhow::Result<Trainer> {
         let held_out = &set.validation[..set.validation.len().min(VALIDATED)];
         if !held_out.is_empty() {
             println!("predicting a constant would give validation loss {:.4}", constant_loss(held_out));
@@ -256,44 +273,37 @@ impl Train {
         let names: Vec<&str> = devices.iter().map(|a| a.name.as_str()).collect();
         let mut progress = super::Progress::new(self.steps, &format!("training on {}", names.join(" and ")));
         progress.begin_at(trainer.step());
-        let (mut pending, mut validation) = (Vec::new(), String::new());
-        let (mut saved, mut best) = (None, (f64::INFINITY, 0));
-        while trainer.step() < self.steps && !stop.load(Ordering::Relaxed) {
+        let (mut pending, mut said, mut saved) = (Vec::new(), String::new(), None);
+        while trainer.step() < self.steps && !stop.load(Ordering::Relaxed) && !self.learnt(&trainer) {
             pending.push(trainer.advance(set));
-            let (step, last) = (trainer.step(), trainer.step() == self.steps);
-            let save = step.is_multiple_of(self.every) || last;
+            let step = trainer.step();
+            let save = step.is_multiple_of(self.every) || step == self.steps;
             if step.is_multiple_of(READ_EVERY) || save {
                 let losses: Vec<f32> = pending.drain(..).map(|l| l.into_scalar::<f32>()).collect();
                 let loss = losses.iter().sum::<f32>() / losses.len() as f32;
                 ensure!(loss.is_finite(), "{}", diverged(step, folder));
-                progress.message(format!("loss {loss:.4}{validation}"));
                 if save {
-                    self.save(&trainer, set, data, folder)?;
-                    saved = Some(step);
-                    let mut line = format!("step {step}: loss {loss:.4}");
-                    if !held_out.is_empty() {
-                        let judged = trainer.validation_loss(held_out, set.channels);
-                        validation = format!(", validation {judged:.4}");
-                        line += &validation;
-                        if judged < best.0 {
-                            best = (judged, step);
-                        } else if step - best.1 == PATIENCE * self.every {
-                            let since = best.1;
-                            line += &format!(
-                                "\nwarning: held-out loops are learnt no better since step {since}: the model begins to memorise. Stop it with ctrl-c, or add loops"
-                            );
-                        }
-                    }
-                    progress.line(&format!("{line}, {} left", progress.left(step, self.steps)));
+                    let judged = self.save(&mut trainer, set, held_out, data, folder)?;
+                    (saved, said) =
+                        (Some(step), judged.map_or(String::new(), |j| format!(", validation {:.4}", j.loss)));
+                    progress
+                        .line(&format!("step {step}: loss {loss:.4}{said}, {} left", progress.left(step, self.steps)));
                 }
+                progress.message(format!("loss {loss:.4}{said}"));
             }
             progress.set(step, self.steps);
         }
         if saved != Some(trainer.step()) {
-            self.save(&trainer, set, data, folder)?;
+            self.save(&mut trainer, set, held_out, data, folder)?;
         }
         drop(progress);
-        Ok(trainer.step())
+        Ok(trainer)
+    }
+
+    /// Held-out loops have long been learnt no better: more steps would memorise those that are learnt from.
+    fn learnt(&self, trainer: &Trainer) -> bool {
+        let long = |best: Judged| trainer.step().saturating_sub(best.step) >= self.patience.max(best.step / 4);
+        self.patience > 0 && trainer.best().is_some_and(long)
     }
 
     /// Measures what the model makes, for generating to go by. Only a model with a codec is heard.
@@ -306,13 +316,25 @@ impl Train {
         Ok(())
     }
 
-    /// A checkpoint and the model, never of weights that are no numbers.
-    fn save(&self, trainer: &Trainer, set: &LatentSet, data: &str, folder: &Path) -> anyhow::Result<()> {
+    /// The model, if it is the best so far, and a checkpoint; never of weights that are no numbers. The model
+    /// comes first: a checkpoint must not know of a best that was not written.
+    fn save(
+        &self,
+        trainer: &mut Trainer,
+        set: &LatentSet,
+        held_out: &[LatentLoop],
+        data: &str,
+        folder: &Path,
+    ) -> anyhow::Result<Option<Judged>> {
         let model = self.model(trainer, set);
         let finite = model.weights.values().flat_map(|w| &w.values).all(|v| v.is_finite());
         ensure!(finite, "{}", diverged(trainer.step(), folder));
+        let judged = (!held_out.is_empty()).then(|| trainer.judge(held_out, set.channels));
+        if judged == trainer.best() {
+            model.save(&self.output, Precision::Half)?;
+        }
         checkpoint::save(folder, trainer, data)?;
-        Ok(model.save(&self.output, Precision::Half)?)
+        Ok(judged)
     }
 
     fn model(&self, trainer: &Trainer, set: &LatentSet) -> Model {
