@@ -62,7 +62,7 @@ impl Codec {
         };
         let both = clips.par_iter().map(|clip| {
             let patches = self.patches(clip)?;
-            let mut decoded = self.unproject(&self.project(&patches));
+            let mut decoded = self.spectra(&self.project(&patches));
             self.grain(&mut decoded, clip.beats, clip.bpm);
             Ok((power(&patches), power(&decoded)))
         });

@@ -119,7 +119,7 @@ const FINE: f32 = 4.0;
 const BINS: Range<usize> = 0..640;
 #[cfg(feature = "companion")]
 const LOWEST: f32 = -140.0;
-/// A label of so many loops counts as much as all loops together; one of fewer less, one of more more.
+/// So many loops of a label count as much as all loops together; fewer tell little of their style, many all.
 #[cfg(feature = "companion")]
 const FEW: f32 = 8.0;
 
@@ -139,7 +139,7 @@ impl Count<'_> {
         let label = label.filter(|label| *label < labels).unwrap_or(labels);
         self.loops[label] += 1;
         let counts = &mut self.counts[label * size..(label + 1) * size];
-        self.codec.each_spectrum(&self.codec.unproject(latents), |rows, spectrum| {
+        self.codec.each_spectrum(&self.codec.spectra(latents), |rows, spectrum| {
             for (band, level) in rows.zip(spectrum) {
                 let bin = ((level - LOWEST) * FINE).max(0.0) as usize;
                 counts[band * BINS.len() + bin.min(BINS.end - 1)] += 1;
@@ -158,7 +158,7 @@ impl Count<'_> {
         let labels = self.counts.chunks_exact(size).zip(&self.loops).take(self.labels());
         let mut out = Vec::new();
         for (counts, loops) in labels {
-            let own = *loops as f32 / (*loops as f32 + FEW);
+            let own = (*loops as f32).powi(2) / ((*loops as f32).powi(2) + FEW * FEW);
             let ranks = counts.chunks_exact(BINS.len()).flat_map(ranked);
             // Between two distributions, rank by rank, lies another one.
             out.extend(
@@ -225,7 +225,7 @@ mod tests {
         let all = |loops: &[&Latents], levels: Option<Curves>| {
             let mut all = Vec::new();
             for latents in loops {
-                let mut patches = codec.unproject(latents);
+                let mut patches = codec.spectra(latents);
                 levels.iter().for_each(|levels| codec.put_levels_right(&mut patches, *levels));
                 all.extend(patches);
             }

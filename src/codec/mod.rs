@@ -196,7 +196,7 @@ impl Codec {
             return Err(CodecError::NotFinite);
         }
         let len = Clip::length(beats as u32, bpm, SAMPLE_RATE);
-        let mut patches = self.unproject(latents);
+        let mut patches = self.spectra(latents);
         if let Some(levels) = levels {
             self.put_levels_right(&mut patches, levels);
         }
@@ -336,6 +336,28 @@ mod tests {
         let energy: f32 = wanted.iter().map(|v| v * v).sum();
         let error: f32 = wanted.iter().zip(&again.samples[0]).map(|(a, b)| (a - b).powi(2)).sum();
         assert!(error < 1e-3 * energy, "audio differs by {error} of {energy}");
+    }
+
+    #[test]
+    fn hits_begin_at_once() {
+        let (codec, clips) = codec();
+        let (layer, size) = (&codec.layers[1], codec.weights.len());
+        let rows = layer.rows.len();
+        // The steepest rises of the mid bands' mean from one spectrum to the next but one, together.
+        let rises = |patches: &[f32]| {
+            let spectra = patches.chunks_exact(size).flat_map(|p| p[layer.patch.clone()].chunks_exact(rows));
+            let levels: Vec<f32> = spectra.map(|s| s[..rows / 2].iter().sum::<f32>() / (rows / 2) as f32).collect();
+            let mut rises: Vec<f32> = levels.windows(3).map(|w| w[2] - w[0]).collect();
+            rises.sort_by(|a, b| b.total_cmp(a));
+            rises[..6].iter().sum::<f32>()
+        };
+        for clip in &clips {
+            let patches = codec.patches(clip).expect("has patches");
+            let latents = codec.project(&patches);
+            let [real, smooth, steep] =
+                [rises(&patches), rises(&codec.unproject(&latents)), rises(&codec.spectra(&latents))];
+            assert!(smooth < 0.95 * real && (real - steep).abs() < (real - smooth).abs(), "{real} {smooth} {steep}");
+        }
     }
 
     #[test]

@@ -10,6 +10,11 @@ use super::resolution::{Layer, Resolution};
 use super::{Codec, CodecError, LATENTS_PER_BEAT, Latents, MAX_BEATS};
 use crate::clip::{Clip, SAMPLE_RATE};
 
+/// Share of a level's curvature in time that it is moved by, in the ranges above the lowest.
+const STEEPER: f32 = 0.3;
+/// Curvature that counts, in decibels.
+const CURVED: f32 = 20.0;
+
 impl Codec {
     /// Log-mel patches `[frame][range][spectrum][mid, side][band]` of a loop, in decibels.
     pub(super) fn patches(&self, clip: &Clip) -> Result<Vec<f32>, CodecError> {
@@ -61,6 +66,27 @@ impl Codec {
             row.into_iter().enumerate().for_each(|(channel, value)| values[channel * frames + frame] = value);
         }
         Latents { channels, frames, values }
+    }
+
+    /// Spectra that decoding begins with, as patches. Components smear a hit over the spectra beside its beginning;
+    /// moving each level away from the mean of those before and after makes it begin at once again.
+    pub(super) fn spectra(&self, latents: &Latents) -> Vec<f32> {
+        let mut out = self.unproject(latents);
+        let size = self.weights.len();
+        for layer in self.layers.iter().skip(1) {
+            let (each, rows) = (layer.resolution.frames_per_latent, layer.rows.len());
+            let at = |k: usize| k / each * size + layer.patch.start + k % each * rows;
+            let count = latents.frames * each;
+            let smooth: Vec<f32> = (0..count).flat_map(|k| &out[at(k)..][..rows]).copied().collect();
+            let spectrum = |k: usize| &smooth[k % count * rows..][..rows];
+            for k in 0..count {
+                let beside = spectrum(k + count - 1).iter().zip(spectrum(k + 1));
+                for ((level, own), (before, after)) in out[at(k)..][..rows].iter_mut().zip(spectrum(k)).zip(beside) {
+                    *level += STEEPER * (2.0 * own - before - after).clamp(-CURVED, CURVED);
+                }
+            }
+        }
+        out
     }
 
     /// Patches back from latents.

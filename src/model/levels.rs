@@ -9,8 +9,8 @@ use crate::flow::{Condition, noise};
 
 /// Steps of the measured runs.
 const STEPS: u32 = 8;
-/// Loops of each label that are measured, at most.
-pub const LOOPS_A_LABEL: usize = 60;
+/// Loops of each label, and loops in all, beyond which no more are measured.
+const ENOUGH: [usize; 2] = [60, 240];
 /// Loops that are measured, at least: of few training loops each is made several times.
 const FEWEST: usize = 64;
 /// Seeds of the measured loops start here, away from those that are played.
@@ -18,6 +18,12 @@ const FIRST_SEED: u64 = 1 << 43;
 
 /// A training loop: standardised latents `[channel, frame]` and what the net is told of it.
 pub type Heard<'a> = (&'a [f32], Condition);
+
+/// How many training loops are measured for a model of so many labels, at most.
+pub fn enough(labels: usize) -> usize {
+    let [of_each, together] = ENOUGH;
+    (of_each * labels).max(together)
+}
 
 /// Compares the levels of runs with those of training loops of the same styles, tempi and lengths; None without
 /// a codec or loops. `progress` hears (loops done, all).

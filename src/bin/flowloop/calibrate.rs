@@ -73,7 +73,7 @@ fn heard(model: &mut Model, folder: &Path) -> anyhow::Result<LatentSet> {
 
 /// Loops to compare the model's levels with, spread evenly over all.
 pub(super) fn some_of(set: &LatentSet) -> Vec<LatentLoop> {
-    let most = levels::LOOPS_A_LABEL * set.labels.len().max(1);
+    let most = levels::enough(set.labels.len());
     set.training.iter().step_by(set.training.len().div_ceil(most).max(1)).cloned().collect()
 }
 
