@@ -215,7 +215,7 @@ mod tests {
         let wild: Vec<Latents> =
             real.iter().map(|l| Latents { values: l.values.iter().map(|v| 2.0 * v).collect(), ..l.clone() }).collect();
         // Half of the clips have a label of their own, many times over; the second label has no loops.
-        let label = |i: usize| (i % 2 == 0).then_some(0);
+        let label = |i: usize| i.is_multiple_of(2).then_some(0);
         let counted = |loops: &[Latents]| {
             let mut count = codec.count_levels(2);
             (0..200 * loops.len()).for_each(|i| count.add(&loops[i % loops.len()], label(i % loops.len())));

@@ -67,7 +67,7 @@ pub struct Train {
     every: u64,
     /// Steps without a better judgement (or a quarter of the steps before them, if that is more) after which to
     /// stop; 0 to go on to --steps
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 300)]
     patience: u64,
     /// Ignore checkpoints and start again
     #[arg(long)]
