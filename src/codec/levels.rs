@@ -4,9 +4,6 @@
 //! another lies between the two. So each band's levels are put right when a run is decoded: a level becomes the
 //! training loops' level of the same rank, label by label (quantile mapping).
 
-#[cfg(feature = "companion")]
-use std::ops::Range;
-
 use rayon::prelude::*;
 
 #[cfg(feature = "companion")]
@@ -84,12 +81,9 @@ impl Codec {
     /// Puts the levels of decoded patches right.
     pub(super) fn put_levels_right(&self, patches: &mut [f32], levels: Curves<'_>) {
         patches.par_chunks_exact_mut(self.weights.len()).for_each(|patch| {
-            for layer in &self.layers {
-                for spectrum in patch[layer.patch.clone()].chunks_exact_mut(layer.rows.len()) {
-                    let rows = layer.rows.clone().zip(spectrum);
-                    rows.for_each(|(band, level)| *level = levels.right(band, *level));
-                }
-            }
+            self.change_spectra(patch, |rows, spectrum| {
+                rows.zip(spectrum).for_each(|(band, level)| *level = levels.right(band, *level));
+            });
         });
     }
 
@@ -97,7 +91,7 @@ impl Codec {
     #[cfg(feature = "companion")]
     pub fn count_levels(&self, labels: usize) -> Count<'_> {
         let bands = self.config.rows();
-        Count { codec: self, loops: vec![0; labels + 1], counts: vec![0; (labels + 1) * bands * BINS.len()] }
+        Count { codec: self, loops: vec![0; labels + 1], counts: vec![0; (labels + 1) * bands * BINS] }
     }
 }
 
@@ -114,9 +108,9 @@ pub struct Count<'a> {
 /// Bins a decibel.
 #[cfg(feature = "companion")]
 const FINE: f32 = 4.0;
-/// Bins that are counted: -140 to 20 decibels.
+/// Bins that are counted, from the lowest level up: -140 to 20 decibels.
 #[cfg(feature = "companion")]
-const BINS: Range<usize> = 0..640;
+const BINS: usize = 640;
 #[cfg(feature = "companion")]
 const LOWEST: f32 = -140.0;
 /// So many loops of a label count as much as all loops together; fewer tell little of their style, many all.
@@ -135,31 +129,31 @@ impl Count<'_> {
 
     /// Adds a loop.
     pub fn add(&mut self, latents: &Latents, label: Option<usize>) {
-        let (size, labels) = (self.bands() * BINS.len(), self.labels());
+        let (size, labels) = (self.bands() * BINS, self.labels());
         let label = label.filter(|label| *label < labels).unwrap_or(labels);
         self.loops[label] += 1;
         let counts = &mut self.counts[label * size..(label + 1) * size];
         self.codec.each_spectrum(&self.codec.spectra(latents), |rows, spectrum| {
             for (band, level) in rows.zip(spectrum) {
                 let bin = ((level - LOWEST) * FINE).max(0.0) as usize;
-                counts[band * BINS.len() + bin.min(BINS.end - 1)] += 1;
+                counts[band * BINS + bin.min(BINS - 1)] += 1;
             }
         });
     }
 
-    /// Levels `[label, band, rank]`.
-    fn ranks(&self) -> Vec<f32> {
-        let size = self.bands() * BINS.len();
+    /// Levels `[label, band, rank]`, where so many different loops are known of each label.
+    fn ranks(&self, known: &[u32]) -> Vec<f32> {
+        let size = self.bands() * BINS;
         let mut all = vec![0u32; size];
         for counts in self.counts.chunks_exact(size) {
             all.iter_mut().zip(counts).for_each(|(all, one)| *all += one);
         }
-        let every: Vec<f32> = all.chunks_exact(BINS.len()).flat_map(ranked).collect();
-        let labels = self.counts.chunks_exact(size).zip(&self.loops).take(self.labels());
+        let every: Vec<f32> = all.chunks_exact(BINS).flat_map(ranked).collect();
+        let labels = self.counts.chunks_exact(size).zip(known).take(self.labels());
         let mut out = Vec::new();
         for (counts, loops) in labels {
             let own = (*loops as f32).powi(2) / ((*loops as f32).powi(2) + FEW * FEW);
-            let ranks = counts.chunks_exact(BINS.len()).flat_map(ranked);
+            let ranks = counts.chunks_exact(BINS).flat_map(ranked);
             // Between two distributions, rank by rank, lies another one.
             out.extend(
                 ranks.zip(&every).map(|(rank, all)| if *loops == 0 { *all } else { own * rank + (1.0 - own) * all }),
@@ -169,9 +163,10 @@ impl Count<'_> {
         out
     }
 
-    /// Compares the levels of a net's loops, these, with those of as many training loops of each label.
+    /// Compares the levels of a net's loops, these, with those of training loops.
     pub fn beside(&self, training: &Self) -> Levels {
-        Levels { bands: self.bands(), generated: self.ranks(), training: training.ranks() }
+        let known = &training.loops;
+        Levels { bands: self.bands(), generated: self.ranks(known), training: training.ranks(known) }
     }
 }
 
@@ -198,7 +193,7 @@ mod tests {
 
     #[test]
     fn ranks_are_those_of_what_was_counted() {
-        let mut counts = vec![0; BINS.len()];
+        let mut counts = vec![0; BINS];
         // -40, -30 and -20 decibels.
         [(400, 10), (440, 80), (480, 10)].iter().for_each(|(bin, count)| counts[*bin] = *count);
         let ranks: Vec<f32> = ranked(&counts).collect();

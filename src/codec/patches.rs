@@ -1,6 +1,5 @@
 //! Patches: what a latent frame is made of, and back.
 
-#[cfg(feature = "companion")]
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -117,13 +116,19 @@ impl Codec {
 
     /// Adds the gain, up to the ceiling.
     pub(super) fn limit(&self, patches: &mut [f32]) {
-        for p in patches.chunks_exact_mut(self.weights.len()) {
-            for layer in &self.layers {
-                let (gain, ceiling) = (&self.gain[layer.rows.clone()], &self.ceiling[layer.rows.clone()]);
-                for spectrum in p[layer.patch.clone()].chunks_exact_mut(layer.rows.len()) {
-                    let limits = gain.iter().zip(ceiling);
-                    spectrum.iter_mut().zip(limits).for_each(|(o, (g, c))| *o = (*o + g).min(*c));
-                }
+        for patch in patches.chunks_exact_mut(self.weights.len()) {
+            self.change_spectra(patch, |rows, spectrum| {
+                let limits = self.gain[rows.clone()].iter().zip(&self.ceiling[rows]);
+                spectrum.iter_mut().zip(limits).for_each(|(o, (g, c))| *o = (*o + g).min(*c));
+            });
+        }
+    }
+
+    /// Lets `change` have each spectrum of one patch, with where its values lie in gain and ceiling.
+    pub(super) fn change_spectra(&self, patch: &mut [f32], mut change: impl FnMut(Range<usize>, &mut [f32])) {
+        for layer in &self.layers {
+            for spectrum in patch[layer.patch.clone()].chunks_exact_mut(layer.rows.len()) {
+                change(layer.rows.clone(), spectrum);
             }
         }
     }

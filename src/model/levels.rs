@@ -53,7 +53,9 @@ pub fn measure(
         let go_on = &mut |_, _| ControlFlow::Continue(());
         let run = generator.sample(noise, [1, channels, frames], Solver::Euler, path, go_on)?;
         made.add(&latents(run), condition.label);
-        wanted.add(&latents(values.to_vec()), condition.label);
+        if i < training.len() {
+            wanted.add(&latents(values.to_vec()), condition.label);
+        }
     }
     Ok((!training.is_empty()).then(|| made.beside(&wanted)))
 }

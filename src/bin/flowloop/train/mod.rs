@@ -330,6 +330,7 @@ impl Train {
         let finite = model.weights.values().flat_map(|w| &w.values).all(|v| v.is_finite());
         ensure!(finite, "{}", diverged(trainer.step(), folder));
         let judged = (!held_out.is_empty()).then(|| trainer.judge(held_out, set.channels));
+        ensure!(judged.is_none_or(|j| j.loss.is_finite()), "{}", diverged(trainer.step(), folder));
         if judged == trainer.best() {
             model.save(&self.output, Precision::Half)?;
         }
