@@ -9,7 +9,7 @@ use flowloop::device;
 use flowloop::model::{EMBEDDED_BYTES, Generator, Job, embedded_model};
 
 fn loops(c: &mut Criterion) {
-    let mut generator = Generator::new(embedded_model().expect("it is built in"), device::cpu().device).expect("sound");
+    let mut generator = Generator::new(embedded_model().expect("it is built in"), &device::cpu()).expect("sound");
     let codec = generator.model().codec.clone().expect("it has a codec");
     let mut group = c.benchmark_group("codec");
     for beats in [8, 32] {
@@ -32,7 +32,7 @@ fn models(c: &mut Criterion) {
     group.bench_function("pack for the CPU", |b| {
         b.iter_batched(
             || model.clone(),
-            |model| Generator::new(model, device::cpu().device),
+            |model| Generator::new(model, &device::cpu()),
             criterion::BatchSize::LargeInput,
         );
     });

@@ -22,7 +22,7 @@ pub struct Home {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// Where the plugin's net runs: `auto`, `cpu`, `gpu`, `gpu:N` or `remote:HOST:PORT`.
+    /// Where the plugin's net runs: `auto`, `cpu`, `gpu`, `gpu:N`, `gpu:N:f16` or `remote:HOST:PORT`.
     pub device: String,
     /// What was measured to find the fastest device for `auto`.
     pub speeds: Vec<Speed>,

@@ -10,8 +10,8 @@ use flowloop::model::{Generator, Job, embedded_model};
 const STYLES: [&str; 4] = ["house", "breaks", "electro", "hiphop"];
 
 fn clips() -> Vec<Clip> {
-    let device = flowloop::device::choose("cpu").unwrap().device;
-    let mut generator = Generator::new(embedded_model().unwrap(), device).unwrap();
+    let adapter = flowloop::device::cpu();
+    let mut generator = Generator::new(embedded_model().unwrap(), &adapter).unwrap();
     let labels = generator.model().header.labels.clone();
     let job = |seed: usize| {
         let label = labels.iter().position(|label| label == STYLES[seed - 1]);

@@ -94,7 +94,7 @@ fn sampled(generator: &Generator, steps: u32, batch: usize, frames: usize) -> Ve
 
 /// Largest errors of a run of the packed net, beside Burn's.
 fn errors(model: &Model, storage: Storage, steps: u32, batch: usize, frames: usize) -> Vec<(&'static str, f32)> {
-    let burn = sampled(&Generator::burn(model.clone(), Device::flex()).unwrap(), steps, batch, frames);
+    let burn = sampled(&Generator::burn(model.clone(), &flowloop::device::cpu()).unwrap(), steps, batch, frames);
     let one = |cpu: Cpu| {
         let name = cpu.isa().name();
         let packed = Generator::packed(model.clone(), storage, cpu).unwrap();

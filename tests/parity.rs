@@ -4,12 +4,13 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use burn::module::{ModuleVisitor, Param};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use flowloop::device::{self, Adapter};
 use flowloop::flow::layers::Padding;
 use flowloop::flow::solver::{Path, Solver};
 use flowloop::flow::unet::{Weight, Weights};
 use flowloop::flow::{Condition, Velocity, objective};
-use flowloop::model::{Generator, Model, import_pytorch};
+use flowloop::model::{GenerateError, Generator, Model, import_pytorch};
 use safetensors::SafeTensors;
 
 const TOLERANCE: f32 = 1e-4;
@@ -46,9 +47,10 @@ fn seed_model() -> Model {
     import_pytorch(&fixture("seed-unet/model_diffusion.pth"), Some(&mean_std), Padding::Zero).unwrap()
 }
 
-fn check_velocity_loss_and_samples(device: &Device, what: &str) {
+fn check_velocity_loss_and_samples(adapter: &Adapter, what: &str) {
+    let device = &adapter.device;
     let expected = arrays("seed-unet/expected.safetensors");
-    let generator = Generator::new(seed_model(), device.clone()).unwrap();
+    let generator = Generator::new(seed_model(), adapter).unwrap();
     let net = generator.model().net(device).unwrap();
     let values = |t: Tensor<3>| t.into_data().try_into_vec::<f32>().unwrap();
     let noise = &expected["noise"];
@@ -78,16 +80,40 @@ fn check_velocity_loss_and_samples(device: &Device, what: &str) {
 
 #[test]
 fn cpu_gives_pytorchs_numbers() {
-    check_velocity_loss_and_samples(&Device::flex(), "cpu");
+    check_velocity_loss_and_samples(&device::cpu(), "cpu");
 }
 
 #[test]
 fn wgpu_gives_pytorchs_numbers_where_there_is_an_adapter() {
-    let adapters = flowloop::device::adapters();
+    let adapters = device::adapters();
     match adapters.iter().find(|a| a.id.starts_with("gpu")) {
-        Some(adapter) => check_velocity_loss_and_samples(&adapter.device, &adapter.name),
+        Some(adapter) => check_velocity_loss_and_samples(adapter, &adapter.name),
         None => println!("no adapter here: nothing to compare"),
     }
+}
+
+#[test]
+fn sixteen_bits_on_wgpu_give_nearly_the_same() {
+    let adapters = device::adapters();
+    let Some(half) = adapters.iter().find(|a| a.half) else { return println!("no adapter here: nothing to compare") };
+    let generator = match Generator::new(seed_model(), half) {
+        Err(GenerateError::Device(reason)) if !half.device.supports_dtype(DType::F16) => {
+            return println!("{}: {reason}", half.name);
+        }
+        made => made.unwrap(),
+    };
+    let arrays = arrays("seed-unet/expected.safetensors");
+    let (noise, expected) = (&arrays["noise"], &arrays["sample_4"].values);
+    let shape = [noise.shape[0], noise.shape[1], noise.shape[2]];
+    let conditions = vec![Condition { bpm: 120.0, label: None }; shape[0]];
+    let path = Path { from: 1.0, steps: 4, conditions: &conditions, correction: None };
+    let go = &mut |_, _| ControlFlow::Continue(());
+    let found = generator.sample(noise.values.clone(), shape, Solver::Euler, path, go).unwrap();
+    let power = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v * v)).sum::<f64>();
+    let difference = power(&mut found.iter().zip(expected).map(|(a, b)| a - b));
+    let error = (difference / power(&mut expected.iter().copied())).sqrt();
+    println!("{}: latents are off by {error:.1e} of their size", half.name);
+    assert!((1e-6..1e-2).contains(&error), "16 bits are not exact, but near: {error}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use flowloop::model::{Canvas, Generator, Job, embedded_model};
 #[test]
 fn sketches_lead_to_the_loop_and_leave_it_as_it_is() {
     let cpu = device::choose("cpu").unwrap();
-    let mut generator = Generator::new(embedded_model().unwrap(), cpu.device).unwrap();
+    let mut generator = Generator::new(embedded_model().unwrap(), &cpu).unwrap();
     let job = Job { seed: 5, steps: 64, ..Job::default() };
     let alone = generator.generate(&job, &mut |_, _| ControlFlow::Continue(())).unwrap();
     let canvas = Arc::new(Canvas::default());

@@ -2,7 +2,10 @@
 //! same shape: what it blurs, and what is then widened, has longer tails. The loudest kicks come out several
 //! decibels too loud, the silence between hits is not silent, and what is rare in one style and frequent in
 //! another lies between the two. So each band's levels are put right when a run is decoded: a level becomes the
-//! training loops' level of the same rank, label by label (quantile mapping).
+//! training loops' level of the same rank, label by label (quantile mapping). Runs of few steps blur more than runs
+//! of many, so each was measured for itself.
+
+use std::borrow::Cow;
 
 use rayon::prelude::*;
 
@@ -12,40 +15,53 @@ use super::{Codec, Stored};
 
 /// Ranks: the 0th is the lowest level, the last the highest; near both they lie closer.
 const RANKS: usize = 33;
-const TENSOR: &str = "latents.ranks";
+const TRAINING: &str = "levels.training";
+
+/// Solver steps of the runs that are measured; between them levels are interpolated.
+pub const RUNS: [u32; 5] = [1, 2, 4, 8, 32];
 
 /// Levels in decibels of every band, range after range, mid before side: `[label, band, rank]`, ascending in each
 /// band; the last label stands for all loops.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Levels {
     bands: usize,
-    generated: Vec<f32>,
+    /// Steps of the runs, ascending, and what they come out as. Never empty.
+    generated: Vec<(u32, Vec<f32>)>,
     training: Vec<f32>,
 }
 
-/// Levels of one label.
-#[derive(Clone, Copy, Debug)]
+/// Levels of one label, and of runs of so many steps.
+#[derive(Clone, Debug)]
 pub struct Curves<'a> {
-    generated: &'a [f32],
+    generated: Cow<'a, [f32]>,
     training: &'a [f32],
 }
 
 impl Levels {
     fn labels(&self) -> usize {
-        self.generated.len() / (self.bands * RANKS)
+        self.training.len() / (self.bands * RANKS)
     }
 
-    /// Those of a label, or of all loops.
-    pub fn of(&self, label: Option<usize>) -> Curves<'_> {
+    /// Those of a label, or of all loops, of runs whose whole way has `steps` steps.
+    pub fn of(&self, label: Option<usize>, steps: f32) -> Curves<'_> {
         let (last, size) = (self.labels() - 1, self.bands * RANKS);
         let start = label.unwrap_or(last).min(last) * size;
-        Curves { generated: &self.generated[start..start + size], training: &self.training[start..start + size] }
+        let own = start..start + size;
+        let (low, high, share) = neighbours(self.generated.iter().map(|(steps, _)| *steps), steps);
+        let [low, high] = [low, high].map(|run| &self.generated[run].1[own.clone()]);
+        let generated = match share {
+            0.0 => Cow::Borrowed(low),
+            share => low.iter().zip(high).map(|(l, h)| l + share * (h - l)).collect(),
+        };
+        Curves { generated, training: &self.training[own] }
     }
 
-    /// Name, shape and values in the model file.
-    pub fn tensor(&self) -> (String, Vec<usize>, Vec<f32>) {
-        let values = [self.generated.as_slice(), &self.training].concat();
-        (TENSOR.into(), vec![2, self.labels(), self.bands, RANKS], values)
+    /// Names, shapes and values in the model file.
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+        let shape = vec![self.labels(), self.bands, RANKS];
+        let runs = self.generated.iter().map(|(steps, ranks)| (name_of(*steps), ranks));
+        let all = runs.chain([(TRAINING.into(), &self.training)]);
+        all.map(|(name, ranks)| (name, shape.clone(), ranks.clone())).collect()
     }
 
     /// Those of a model file of so many labels, where it has them; `lookup` gives shape and (finite) values by
@@ -55,21 +71,44 @@ impl Levels {
         labels: usize,
         lookup: &dyn Fn(&str) -> Option<Stored>,
     ) -> Result<Option<Self>, String> {
-        let Some((shape, values)) = lookup(TENSOR) else { return Ok(None) };
         let bands = codec.config.rows();
-        let ascending = values.chunks_exact(RANKS).all(|band| band.is_sorted());
-        if shape != [2, labels + 1, bands, RANKS] || !ascending {
-            return Err("its levels have the wrong shape or order".into());
+        let checked = |(shape, values): Stored| {
+            let ascending = values.chunks_exact(RANKS).all(|band| band.is_sorted());
+            match shape == [labels + 1, bands, RANKS] && ascending {
+                true => Ok(values),
+                false => Err("its levels have the wrong shape or order".to_string()),
+            }
+        };
+        let run = |steps: u32| Some(checked(lookup(&name_of(steps))?).map(|ranks| (steps, ranks)));
+        let generated = RUNS.into_iter().filter_map(run).collect::<Result<Vec<_>, _>>()?;
+        match lookup(TRAINING) {
+            Some(training) if !generated.is_empty() => {
+                Ok(Some(Self { bands, generated, training: checked(training)? }))
+            }
+            _ => Ok(None),
         }
-        let (generated, training) = values.split_at(values.len() / 2);
-        Ok(Some(Self { bands, generated: generated.to_vec(), training: training.to_vec() }))
     }
+}
+
+fn name_of(steps: u32) -> String {
+    format!("levels.{steps}")
+}
+
+/// The measured runs (their steps ascend, at least one) on either side of one with so many steps, and how far it
+/// lies from the first to the second.
+pub fn neighbours(measured: impl Iterator<Item = u32>, steps: f32) -> (usize, usize, f32) {
+    let measured: Vec<f32> = measured.map(|steps| steps as f32).collect();
+    let high = measured.iter().position(|m| *m >= steps).unwrap_or(measured.len() - 1);
+    let low = if measured[high] > steps { high.saturating_sub(1) } else { high };
+    let octaves = (measured[high] / measured[low]).log2();
+    let share = if octaves > 0.0 { (steps / measured[low]).log2() / octaves } else { 0.0 };
+    (low, high, share.clamp(0.0, 1.0))
 }
 
 impl Curves<'_> {
     /// The training loops' level of the rank that a level has among the net's.
     fn right(&self, band: usize, level: f32) -> f32 {
-        let [made, wanted] = [self.generated, self.training].map(|all| &all[band * RANKS..(band + 1) * RANKS]);
+        let [made, wanted] = [&*self.generated, self.training].map(|all| &all[band * RANKS..(band + 1) * RANKS]);
         let above = made.partition_point(|m| *m < level).clamp(1, RANKS - 1);
         let (low, high) = (made[above - 1], made[above]);
         let share = ((level - low) / (high - low).max(1e-3)).clamp(0.0, 1.0);
@@ -79,7 +118,7 @@ impl Curves<'_> {
 
 impl Codec {
     /// Puts the levels of decoded patches right.
-    pub(super) fn put_levels_right(&self, patches: &mut [f32], levels: Curves<'_>) {
+    pub(super) fn put_levels_right(&self, patches: &mut [f32], levels: &Curves<'_>) {
         patches.par_chunks_exact_mut(self.weights.len()).for_each(|patch| {
             self.change_spectra(patch, |rows, spectrum| {
                 rows.zip(spectrum).for_each(|(band, level)| *level = levels.right(band, *level));
@@ -163,10 +202,12 @@ impl Count<'_> {
         out
     }
 
-    /// Compares the levels of a net's loops, these, with those of training loops.
-    pub fn beside(&self, training: &Self) -> Levels {
-        let known = &training.loops;
-        Levels { bands: self.bands(), generated: self.ranks(known), training: training.ranks(known) }
+    /// Compares the levels of training loops, these, with those of a net's runs, each with its steps, which
+    /// ascend (at least one).
+    pub fn beside(&self, runs: &[(u32, Self)]) -> Levels {
+        let known = &self.loops;
+        let generated = runs.iter().map(|(steps, made)| (*steps, made.ranks(known))).collect();
+        Levels { bands: self.bands(), generated, training: self.ranks(known) }
     }
 }
 
@@ -216,12 +257,13 @@ mod tests {
             (0..200 * loops.len()).for_each(|i| count.add(&loops[i % loops.len()], label(i % loops.len())));
             count
         };
-        let levels = counted(&wild).beside(&counted(&real));
+        // With more steps they are right.
+        let levels = counted(&real).beside(&[(2, counted(&wild)), (8, counted(&real))]);
         let all = |loops: &[&Latents], levels: Option<Curves>| {
             let mut all = Vec::new();
             for latents in loops {
                 let mut patches = codec.spectra(latents);
-                levels.iter().for_each(|levels| codec.put_levels_right(&mut patches, *levels));
+                levels.iter().for_each(|levels| codec.put_levels_right(&mut patches, levels));
                 all.extend(patches);
             }
             all.sort_by(f32::total_cmp);
@@ -231,18 +273,51 @@ mod tests {
         for (own, of) in [(vec![0, 2, 4], Some(0)), ((0..6).collect::<Vec<usize>>(), None)] {
             let [wild, real] = [&wild, &real].map(|loops| own.iter().map(|i| &loops[*i]).collect::<Vec<&Latents>>());
             let wanted = all(&real, None);
-            let [raw, right] = [None, Some(levels.of(of))].map(|levels| apart(&all(&wild, levels), &wanted));
+            let [raw, right] = [None, Some(levels.of(of, 2.0))].map(|levels| apart(&all(&wild, levels), &wanted));
             assert!(raw > 3.0 && right < 0.1 * raw, "{of:?}: {raw} dB off, put right {right}");
         }
-        assert_eq!(levels.of(Some(1)).training, levels.of(None).training, "a label without loops goes by all");
-        let (_, shape, values) = levels.tensor();
-        let back = |shape: &[usize], values: &[f32]| {
-            Levels::from_tensors(&codec, 2, &|_| Some((shape.to_vec(), values.to_vec())))
+        let [few, some, many] = [1.0, 4.0, 99.0].map(|steps| levels.of(Some(0), steps));
+        let between = |i: usize| (few.generated[i] + many.generated[i]) / 2.0 - some.generated[i];
+        assert!((0..few.generated.len()).all(|i| between(i).abs() < 1e-3), "half-way between two and eight");
+        assert!(many.generated == many.training && few.generated != few.training);
+        assert_eq!(
+            levels.of(Some(1), 2.0).training,
+            levels.of(None, 2.0).training,
+            "a label without loops goes by all"
+        );
+    }
+
+    #[test]
+    fn levels_of_a_file_are_checked() {
+        let (codec, clips) = codec();
+        let mut count = codec.count_levels(1);
+        count.add(&codec.encode(&clips[0]).unwrap(), None);
+        let mut louder = codec.count_levels(1);
+        louder.add(&codec.encode(&clips[1]).unwrap(), Some(0));
+        let levels = count.beside(&[(1, louder)]);
+        let tensors = levels.tensors();
+        let back = |change: &dyn Fn(&str, &mut Stored)| {
+            Levels::from_tensors(&codec, 1, &|asked| {
+                let (name, shape, values) = tensors.iter().find(|(name, ..)| name == asked)?;
+                let mut stored = (shape.clone(), values.clone());
+                change(name, &mut stored);
+                Some(stored)
+            })
         };
-        assert_eq!(back(&shape, &values), Ok(Some(levels)));
-        assert!(back(&[2, 1, 1, RANKS], &values[..2 * RANKS]).is_err());
-        let mut fallen = values;
-        fallen[1] = fallen[0] - 1.0;
-        assert!(back(&shape, &fallen).is_err());
+        assert_eq!(back(&|_, _| {}), Ok(Some(levels.clone())));
+        assert_eq!(Levels::from_tensors(&codec, 1, &|_| None), Ok(None), "a model may have none");
+        for which in [name_of(1), TRAINING.into()] {
+            let short = |name: &str, (shape, values): &mut Stored| {
+                if name == which {
+                    (*shape, *values) = (vec![1, 1, RANKS], values[..RANKS].to_vec());
+                }
+            };
+            let fallen = |name: &str, (_, values): &mut Stored| {
+                if name == which {
+                    values[1] = values[0] - 1.0;
+                }
+            };
+            assert!(back(&short).is_err() && back(&fallen).is_err(), "{which}");
+        }
     }
 }

@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::clip::{Clip, SAMPLE_RATE};
 use crate::resample;
 use frames::centres;
-pub use levels::{Curves, Levels};
+pub use levels::{Curves, Levels, RUNS, neighbours};
 use resolution::{Layer, Resolution};
 pub use sketch::Sketch;
 
@@ -197,7 +197,7 @@ impl Codec {
         }
         let len = Clip::length(beats as u32, bpm, SAMPLE_RATE);
         let mut patches = self.spectra(latents);
-        if let Some(levels) = levels {
+        if let Some(levels) = &levels {
             self.put_levels_right(&mut patches, levels);
         }
         self.grain(&mut patches, beats as u32, bpm);

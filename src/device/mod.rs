@@ -14,13 +14,15 @@ use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 
 /// Describes the CPU.
 pub const CPU: &str = "cpu";
+/// Ends the description of a GPU whose 16-bit numbers are used.
+const HALF: &str = ":f16";
 /// Describes the first GPU that is hardware, else the CPU.
 pub const AUTO: &str = "auto";
 
 /// A device the net can run on.
 #[derive(Clone, Debug)]
 pub struct Adapter {
-    /// What `--device` takes: `cpu`, `gpu:0`, `remote:studio:3000`, ...
+    /// What `--device` takes: `cpu`, `gpu:0`, `gpu:0:f16`, `remote:studio:3000`, ...
     pub id: String,
     /// The name that the device gives itself.
     pub name: String,
@@ -28,6 +30,8 @@ pub struct Adapter {
     pub hardware: bool,
     /// Burn's handle.
     pub device: Device,
+    /// True where a net's frames are multiplied in 16 bits when loops are made (training always takes 32).
+    pub half: bool,
 }
 
 /// No device of that description.
@@ -35,7 +39,7 @@ pub struct Adapter {
 pub enum DeviceError {
     /// The description is not of the known form.
     #[error(
-        "there is no device called {0:?}; use auto, cpu, gpu, gpu:N (`flowloop devices` lists them) or remote:HOST:PORT"
+        "there is no device called {0:?}; use auto, cpu, gpu, gpu:N, gpu:N:f16 (`flowloop devices` lists them) or remote:HOST:PORT"
     )]
     Unknown(String),
     /// No adapter of that number.
@@ -74,7 +78,7 @@ pub enum DeviceError {
 
 /// The CPU.
 pub fn cpu() -> Adapter {
-    Adapter { id: CPU.into(), name: "CPU".into(), hardware: true, device: Device::flex() }
+    Adapter { id: CPU.into(), name: "CPU".into(), hardware: true, device: Device::flex(), half: false }
 }
 
 /// Which of a GPU's programs are the fastest is found by trying them: a second or two at first, kept in the user's
@@ -89,25 +93,29 @@ fn keep_tuning() {
     });
 }
 
-/// The CPU and every adapter that wgpu finds.
+/// The CPU and every adapter that wgpu finds, each with 32 bits and with 16: whether it has those is known when it
+/// is used.
 pub fn adapters() -> Vec<Adapter> {
     keep_tuning();
     // A driver that panics while being listed must not take the program with it.
     let found = guarded(|| Device::enumerate(DeviceType::Wgpu).into_vec());
-    let gpus = found.unwrap_or_default().into_iter().enumerate().map(|(index, device)| {
+    let gpus = found.unwrap_or_default().into_iter().enumerate().flat_map(|(index, device)| {
         let identity = device.identity();
-        Adapter {
+        let exact = Adapter {
             id: format!("gpu:{index}"),
             name: identity.as_ref().map_or("unnamed adapter".into(), |i| i.name.clone()),
             hardware: identity.is_some_and(|i| i.physical.is_some()),
             device,
-        }
+            half: false,
+        };
+        let (id, name) = (format!("{}{HALF}", exact.id), format!("{}, 16 bits", exact.name));
+        [exact.clone(), Adapter { id, name, half: true, ..exact }]
     });
     std::iter::once(cpu()).chain(gpus).collect()
 }
 
-/// The device of a description: `cpu`, `gpu` (the first), `gpu:N`, `remote:HOST:PORT/N`, or `auto`: the
-/// first GPU that is hardware, else the CPU.
+/// The device of a description: `cpu`, `gpu` (the first), `gpu:N`, `gpu:N:f16`, `remote:HOST:PORT/N`, or `auto`:
+/// the first GPU that is hardware, else the CPU.
 pub fn choose(description: &str) -> Result<Adapter, DeviceError> {
     if description == CPU {
         return Ok(cpu());
@@ -118,7 +126,7 @@ pub fn choose(description: &str) -> Result<Adapter, DeviceError> {
     let wanted = match description {
         AUTO => None,
         "gpu" => Some("gpu:0".to_string()),
-        other if other.strip_prefix("gpu:").is_some_and(|n| n.parse::<usize>().is_ok()) => Some(other.into()),
+        other if numbered(other) => Some(other.into()),
         other => return Err(DeviceError::Unknown(other.into())),
     };
     let mut all = adapters();
@@ -127,6 +135,12 @@ pub fn choose(description: &str) -> Result<Adapter, DeviceError> {
         None => all.iter().position(|a| a.id != CPU && a.hardware).or(Some(0)),
     };
     position.map(|i| all.swap_remove(i)).ok_or_else(|| DeviceError::Missing(wanted.unwrap_or_default()))
+}
+
+/// True for `gpu:N` and `gpu:N:f16`.
+fn numbered(description: &str) -> bool {
+    let number = description.strip_prefix("gpu:").map(|n| n.strip_suffix(HALF).unwrap_or(n));
+    number.is_some_and(|n| n.parse::<usize>().is_ok())
 }
 
 /// Runs what may panic when a device dies, as Burn's backends do; the panic's words are the error, and are

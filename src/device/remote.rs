@@ -90,7 +90,7 @@ pub(super) fn choose(description: &str) -> Result<Adapter, DeviceError> {
             device
         }
     };
-    Ok(Adapter { id, name, hardware: true, device })
+    Ok(Adapter { id, name, hardware: true, device, half: false })
 }
 
 impl Remote {

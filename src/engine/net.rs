@@ -69,7 +69,7 @@ pub fn generator(order: &Order) -> Result<Box<dyn Generate>, Failure> {
     }
     let on = |model: Model, adapter: Adapter, speeds: Vec<Speed>| {
         let on_cpu = adapter.id == device::CPU;
-        let mut generator = Generator::new(model, adapter.device).map_err(failure)?;
+        let mut generator = Generator::new(model, &adapter).map_err(failure)?;
         generator.forget_weights();
         Ok(Box::new(Net { generator, device: adapter.name, on_cpu, speeds }) as Box<dyn Generate>)
     };
@@ -77,7 +77,7 @@ pub fn generator(order: &Order) -> Result<Box<dyn Generate>, Failure> {
         return on(model, adapter, Vec::new());
     }
     let both = [device::cpu(), adapter];
-    let time = |adapter: &Adapter| Generator::new(model.clone(), adapter.device.clone())?.time_step();
+    let time = |adapter: &Adapter| Generator::new(model.clone(), adapter)?.time_step();
     let (fastest, speeds) = Home::of_user().fastest(&both, time).map_err(failure)?;
     on(model, both[fastest].clone(), speeds)
 }

@@ -2,12 +2,13 @@
 //!
 //! Each convolution is a matrix product over gathered frames: on the CPU that is several times
 //! faster than laying the weights out anew at every call, and a GPU loses nothing by it.
-//! Weights are `[taps * channels in, channels out]`, taps outermost.
+//! Weights are `[taps * channels in, channels out]`, taps outermost. Where they are held in 16 bits, frames are
+//! multiplied in 16 bits too; all else is computed in 32.
 
 use burn::module::{Initializer, Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::activation::{silu, softmax};
-use burn::tensor::{Device, Tensor, s};
+use burn::tensor::{DType, Device, FloatDType, Tensor, s};
 
 /// What a convolution sees beyond the ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -35,10 +36,22 @@ impl Padding {
     }
 }
 
+/// Frames `[frame, in]` times a weight `[in, out]`, with as many bits as the weight has.
+fn product(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    match weight.dtype() {
+        DType::F16 => x.cast(FloatDType::F16).matmul(weight).cast(FloatDType::F32),
+        _ => x.matmul(weight),
+    }
+}
+
 /// `linear` of each frame, as one product over all frames of the batch.
 pub fn each_frame(linear: &Linear, x: Tensor<3>) -> Tensor<3> {
     let [batch, frames, channels] = x.dims();
-    let y = linear.forward(x.reshape([batch * frames, channels]));
+    let x = x.reshape([batch * frames, channels]);
+    let y = match (linear.weight.val(), &linear.bias) {
+        (weight, Some(bias)) if weight.dtype() == DType::F16 => product(x, weight) + bias.val().unsqueeze_dim::<2>(0),
+        _ => linear.forward(x),
+    };
     let out = y.dims()[1];
     y.reshape([batch, frames, out])
 }
@@ -92,7 +105,7 @@ impl Up {
         let p = padding.pad(&x);
         let phase = |weight: &Param<Tensor<2>>, other: Tensor<3>| {
             let taps = Tensor::cat(vec![x.clone(), other], 2).reshape([batch * frames, 2 * channels]);
-            taps.matmul(weight.val()) + self.bias.val().unsqueeze_dim::<2>(0)
+            product(taps, weight.val()) + self.bias.val().unsqueeze_dim::<2>(0)
         };
         let even = phase(&self.even, p.clone().slice(s![.., 0..n, ..]));
         let odd = phase(&self.odd, p.slice(s![.., 2..n + 2, ..]));

@@ -11,7 +11,7 @@
 use burn::module::{Initializer, Module, ModuleMapper, ModuleVisitor, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::{relu, silu};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 
 use super::layers::{Block, Padding, Up, conv3, down, each_frame};
 use super::preconditioning::Preconditioning;
@@ -326,7 +326,19 @@ pub fn weights_of(module: &impl Module) -> Weights {
 
 /// Puts `weights` into a module; each parameter must be there in its shape.
 pub fn with_weights<M: Module>(module: M, weights: &Weights) -> Result<M, String> {
-    let mut writer = Writer { path: Vec::new(), weights, error: None };
+    write(module, weights, false)
+}
+
+/// A net with the weights that its frames are multiplied with held in 16 bits, on a device that has such numbers.
+pub fn with_half_weights(net: UNet, weights: &Weights) -> Result<UNet, String> {
+    write(net, weights, true)
+}
+
+/// Layers of the condition and the time: a row each, whose few products are not worth rounding.
+const EXACT: [&str; 3] = ["condition", "time", "film"];
+
+fn write<M: Module>(module: M, weights: &Weights, half: bool) -> Result<M, String> {
+    let mut writer = Writer { path: Vec::new(), weights, half, error: None };
     let module = module.map(&mut writer);
     match writer.error {
         Some(error) => Err(error),
@@ -360,6 +372,7 @@ impl ModuleVisitor for Reader {
 struct Writer<'a> {
     path: Vec<String>,
     weights: &'a Weights,
+    half: bool,
     error: Option<String>,
 }
 
@@ -379,7 +392,9 @@ impl ModuleMapper for Writer<'_> {
             Some(weight) if weight.shape == shape => {
                 let device = param.lazy_device();
                 let data = TensorData::new(weight.values.clone(), shape);
-                let tensor = Tensor::from_data(data, &device);
+                let tensor = Tensor::<D>::from_data(data, &device);
+                let exact = D != 2 || EXACT.iter().any(|part| name.contains(part));
+                let tensor = if self.half && !exact { tensor.cast(FloatDType::F16) } else { tensor };
                 let tensor = if device.is_autodiff() { tensor.require_grad() } else { tensor };
                 // Not `param.map`: that would first draw the random values it throws away.
                 Param::initialized(param.id, tensor)

@@ -12,7 +12,7 @@ use burn::tensor::{Tensor, TensorData};
 use super::Generator;
 use super::generator::{GenerateError, Progress};
 use super::spread::{self, Spread, Turn, WRONG};
-use crate::codec::LATENTS_PER_BEAT;
+use crate::codec::{LATENTS_PER_BEAT, neighbours};
 use crate::flow::solver::{Correction, Path, Solver};
 use crate::flow::unet::Weight;
 use crate::flow::{Condition, noise};
@@ -117,20 +117,13 @@ pub(super) struct Steady<'a> {
 }
 
 impl Steady<'_> {
-    /// The measured drifts on either side, and how far from the first to the second.
-    fn neighbours(&self) -> Option<(&Drift, &Drift, f32)> {
-        let last = self.measured.len().checked_sub(1)?;
-        let above = self.measured.iter().position(|d| d.steps as f32 >= self.steps).unwrap_or(last);
-        let high = &self.measured[above];
-        let low = &self.measured[if high.steps as f32 > self.steps { above.saturating_sub(1) } else { above }];
-        let octaves = (high.steps as f32 / low.steps as f32).log2();
-        let share = if octaves > 0.0 { (self.steps / low.steps as f32).log2() / octaves } else { 0.0 };
-        Some((low, high, share.clamp(0.0, 1.0)))
-    }
-
     /// What `put_right` needs beside the centre: means beyond it, factors within and between.
     fn factors(&self, from: f32, to: f32, channels: usize) -> Option<[Vec<f32>; 3]> {
-        let (low, high, share) = self.neighbours()?;
+        if self.measured.is_empty() {
+            return None;
+        }
+        let (low, high, share) = neighbours(self.measured.iter().map(|drift| drift.steps), self.steps);
+        let (low, high) = (&self.measured[low], &self.measured[high]);
         let mut factors = [const { Vec::new() }; 3];
         for channel in 0..channels {
             let [a, b] = [low, high].map(|drift| drift.over(from, to, channel, channels));

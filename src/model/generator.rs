@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::drift::Steady;
 use super::job::PLAIN;
@@ -13,7 +13,7 @@ use super::watch::Watched;
 use super::{Canvas, Drift, Header, Job, Model, ModelError};
 use crate::clip::Clip;
 use crate::codec::{CodecError, Latents};
-use crate::device::remote;
+use crate::device::{Adapter, remote};
 use crate::flow::guidance::Guided;
 use crate::flow::noise;
 use crate::flow::packed::PackedUNet;
@@ -97,16 +97,22 @@ pub type Progress<'a> = dyn FnMut(u32, u32) -> ControlFlow<()> + 'a;
 
 impl Generator {
     /// Puts a model's net on a device: with Burn on a GPU or another machine, packed on the CPU.
-    pub fn new(model: Model, device: Device) -> Result<Self, GenerateError> {
-        match device == Device::flex() {
+    pub fn new(model: Model, adapter: &Adapter) -> Result<Self, GenerateError> {
+        match adapter.device == Device::flex() {
             true => Self::packed(model, Storage::Exact, Cpu::shared()),
-            false => Self::burn(model, device),
+            false => Self::burn(model, adapter),
         }
     }
 
     /// The net with Burn, whatever the device.
-    pub fn burn(model: Model, device: Device) -> Result<Self, GenerateError> {
-        let net = guarded(&device, || model.net(&device))?.map_err(GenerateError::Device)?;
+    pub fn burn(model: Model, adapter: &Adapter) -> Result<Self, GenerateError> {
+        let device = adapter.device.clone();
+        let net = guarded(&device, || match adapter.half {
+            true if !device.supports_dtype(DType::F16) => Err("it has no 16-bit numbers".into()),
+            true => model.half_net(&device),
+            false => model.net(&device),
+        });
+        let net = net?.map_err(GenerateError::Device)?;
         Ok(Self { model, net: Net::Burn(Box::new(net)), device, bases: Vec::new(), canvas: None })
     }
 
@@ -221,7 +227,7 @@ impl Generator {
         }
         let total = before.saturating_add(steps);
         let conditions = [Condition { bpm: job.bpm, label: job.label }];
-        let steady = self.steady(job.solver, steps as f32 / job.start());
+        let steady = self.steady(job.whole_steps());
         let path = Path { from: job.start(), steps, conditions: &conditions, correction: Some(&steady) };
         let run = Run { path, solver: job.solver, guidance: job.guidance };
         let mut step = |step: u32, _| progress(before.saturating_add(step), total);
@@ -245,10 +251,8 @@ impl Generator {
         Some(self.bases[0].1.clone())
     }
 
-    /// Puts right a run whose whole way has `steps` steps. The drift was measured for Euler; what it is in
-    /// many steps it is for Heun too.
-    pub(super) fn steady(&self, solver: Solver, steps: f32) -> Steady<'_> {
-        let steps = if solver == Solver::Euler { steps } else { f32::INFINITY };
+    /// Puts right a run whose whole way has `steps` steps.
+    pub(super) fn steady(&self, steps: f32) -> Steady<'_> {
         let wanted = self.model.spread.as_ref().map(|spread| (spread, spread.turn(&self.device)));
         Steady { wanted, measured: &self.model.drift, steps }
     }
@@ -264,7 +268,7 @@ impl Generator {
         let codec = self.model.codec.as_ref().ok_or(GenerateError::NoCodec)?;
         self.unnormalise(&mut values, frames);
         let latents = Latents { channels: self.model.header.net.channels, frames, values };
-        let levels = self.model.levels.as_ref().map(|levels| levels.of(job.label));
+        let levels = self.model.levels.as_ref().map(|levels| levels.of(job.label, job.whole_steps()));
         codec.decode_while(&latents, job.bpm, levels, wanted).map_err(|error| match error {
             CodecError::Cancelled => GenerateError::Cancelled,
             other => GenerateError::Codec(other.to_string()),

@@ -134,6 +134,15 @@ impl Job {
         }
     }
 
+    /// Steps that the whole way from noise would have, for what was measured of such runs. That was done with
+    /// Euler's; what it is in infinitely many steps it is for Heun too.
+    pub(super) fn whole_steps(&self) -> f32 {
+        match self.solver {
+            Solver::Euler => self.steps_from_start() as f32 / self.start(),
+            Solver::Heun => f32::INFINITY,
+        }
+    }
+
     /// Where a clip of this job came from.
     pub(super) fn provenance(&self, model: &Model) -> Provenance {
         Provenance {

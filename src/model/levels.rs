@@ -1,14 +1,10 @@
 //! How loud a model's runs come out beside its training loops, measured once for a model.
 
-use std::ops::ControlFlow;
-
 use super::generator::{GenerateError, Generator, Progress};
-use crate::codec::{Latents, Levels};
+use crate::codec::{Latents, Levels, RUNS};
 use crate::flow::solver::{Path, Solver};
 use crate::flow::{Condition, noise};
 
-/// Steps of the measured runs.
-const STEPS: u32 = 8;
 /// Loops of each label, and loops in all, beyond which no more are measured.
 const ENOUGH: [usize; 2] = [60, 240];
 /// Loops that are measured, at least: of few training loops each is made several times.
@@ -26,7 +22,7 @@ pub fn enough(labels: usize) -> usize {
 }
 
 /// Compares the levels of runs with those of training loops of the same styles, tempi and lengths; None without
-/// a codec or loops. `progress` hears (loops done, all).
+/// a codec or loops. `progress` hears (steps done, all).
 pub fn measure(
     generator: &Generator,
     training: &[Heard<'_>],
@@ -39,23 +35,26 @@ pub fn measure(
         generator.unnormalise(&mut values, frames);
         Latents { channels, frames, values }
     };
-    let steady = generator.steady(Solver::Euler, STEPS as f32);
-    let (mut made, mut wanted) = (codec.count_levels(labels), codec.count_levels(labels));
-    let all = training.len() * FEWEST.div_ceil(training.len().max(1));
-    for (i, (values, condition)) in training.iter().cycle().take(all).enumerate() {
-        if progress(i as u32, all as u32).is_break() {
-            return Err(GenerateError::Cancelled);
+    let mut wanted = codec.count_levels(labels);
+    training.iter().for_each(|(values, condition)| wanted.add(&latents(values.to_vec()), condition.label));
+    let loops = training.len() * FEWEST.div_ceil(training.len().max(1));
+    let (mut done, all) = (0, loops as u32 * RUNS.iter().sum::<u32>());
+    let mut runs = Vec::new();
+    for steps in RUNS {
+        let steady = generator.steady(steps as f32);
+        let mut made = codec.count_levels(labels);
+        for (i, (values, condition)) in training.iter().cycle().take(loops).enumerate() {
+            let frames = values.len() / channels;
+            let noise = noise::of_seed(FIRST_SEED + i as u64, 0, channels, frames);
+            let conditions = std::slice::from_ref(condition);
+            let path = Path { from: 1.0, steps, conditions, correction: Some(&steady) };
+            let run = generator.sample(noise, [1, channels, frames], Solver::Euler, path, &mut |_, _| {
+                done += 1;
+                progress(done, all)
+            })?;
+            made.add(&latents(run), condition.label);
         }
-        let frames = values.len() / channels;
-        let noise = noise::of_seed(FIRST_SEED + i as u64, 0, channels, frames);
-        let conditions = std::slice::from_ref(condition);
-        let path = Path { from: 1.0, steps: STEPS, conditions, correction: Some(&steady) };
-        let go_on = &mut |_, _| ControlFlow::Continue(());
-        let run = generator.sample(noise, [1, channels, frames], Solver::Euler, path, go_on)?;
-        made.add(&latents(run), condition.label);
-        if i < training.len() {
-            wanted.add(&latents(values.to_vec()), condition.label);
-        }
+        runs.push((steps, made));
     }
-    Ok((!training.is_empty()).then(|| made.beside(&wanted)))
+    Ok((!training.is_empty()).then(|| wanted.beside(&runs)))
 }

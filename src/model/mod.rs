@@ -3,7 +3,7 @@
 //!
 //! Layout: metadata `flowloop` holds a JSON [`Header`]; tensors `net.*` (16-bit or 32-bit floats,
 //! named as the net's parameters), `latents.mean` and `latents.std` `[channel]`, `latents.spread`,
-//! `latents.basis`, `latents.ranks`, `drift.*` and `codec.*`.
+//! `latents.basis`, `levels.*`, `drift.*` and `codec.*`.
 //! A file is checked whole before anything is built: sizes, shapes, finite numbers. Memory stays
 //! within a small multiple of the file's size. Runs on any thread but the audio thread.
 
@@ -27,7 +27,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 pub use crate::codec::LATENTS_PER_BEAT;
 pub use crate::codec::sketch::{Sketch, outline};
 use crate::codec::{Codec, CodecConfig, Levels};
-use crate::flow::unet::{UNet, UNetConfig, Weight, Weights, weights_of, with_weights};
+use crate::flow::unet::{UNet, UNetConfig, Weight, Weights, weights_of, with_half_weights, with_weights};
 
 pub use drift::Drift;
 pub use generator::{EMBEDDED_BYTES, GenerateError, Generator, embedded_header, embedded_model};
@@ -232,20 +232,23 @@ impl Model {
         with_weights(UNet::new(&self.header.net, device), &self.weights)
     }
 
+    /// The same with its frames multiplied in 16 bits, on a device that has such numbers.
+    pub fn half_net(&self, device: &Device) -> Result<UNet, String> {
+        with_half_weights(UNet::new(&self.header.net, device), &self.weights)
+    }
+
     /// The file's bytes.
     pub fn to_bytes(&self, precision: Precision) -> Vec<u8> {
         let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
         let full = |v: &[f32]| bytemuck::cast_slice(v).to_vec();
+        let half = |v: &[f32]| v.iter().flat_map(|v| f16::from_f32(*v).to_bits().to_le_bytes()).collect();
         for (name, weight) in &self.weights {
             // What 16 bits cannot hold would come back as infinite, and be refused.
             let fits = weight.values.iter().all(|v| f16::from_f32(*v).is_finite());
             let (dtype, bytes) = match precision {
                 _ if !fits => (Dtype::F32, full(&weight.values)),
                 Precision::Full => (Dtype::F32, full(&weight.values)),
-                Precision::Half => {
-                    let half: Vec<u16> = weight.values.iter().map(|v| f16::from_f32(*v).to_bits()).collect();
-                    (Dtype::F16, bytemuck::cast_slice(&half).to_vec())
-                }
+                Precision::Half => (Dtype::F16, half(&weight.values)),
             };
             tensors.push((format!("net.{name}"), dtype, weight.shape.clone(), bytes));
         }
@@ -253,9 +256,11 @@ impl Model {
             tensors.push((name.into(), Dtype::F32, vec![values.len()], full(values)));
         }
         let measured = self.spread.iter().flat_map(Spread::tensors).chain(self.drift.iter().map(Drift::tensor));
-        let measured = measured.chain(self.levels.iter().map(Levels::tensor));
         for (name, shape, values) in self.codec.iter().flat_map(|c| c.tensors()).chain(measured) {
             tensors.push((name, Dtype::F32, shape, full(&values)));
+        }
+        for (name, shape, decibels) in self.levels.iter().flat_map(Levels::tensors) {
+            tensors.push((name, Dtype::F16, shape, half(&decibels)));
         }
         let json = serde_json::to_string(&self.header).expect("a header is plain data");
         let views: BTreeMap<&str, TensorView> = tensors

@@ -80,7 +80,7 @@ pub(super) fn some_of(set: &LatentSet) -> Vec<LatentLoop> {
 /// The model with its drift measured anew, and its levels beside those of training loops, if there are any.
 pub(super) fn measured(mut model: Model, training: &[LatentLoop], adapter: &Adapter) -> anyhow::Result<Model> {
     model.drift.clear();
-    let mut generator = Generator::new(model, adapter.device.clone())?;
+    let mut generator = Generator::new(model, adapter)?;
     let mut progress = super::Progress::new(0, "measuring what it makes");
     let drift = drift::measure(&generator, &mut |done, all| {
         progress.set(done.into(), all.into());

@@ -9,7 +9,7 @@ use flowloop::settings::{Home, Speed};
 
 #[derive(Args)]
 pub struct Devices {
-    /// Run the plugin's net there from its next start on: auto, cpu, gpu, gpu:N or remote:HOST:PORT
+    /// Run the plugin's net there from its next start on: auto, cpu, gpu, gpu:N, gpu:N:f16 or remote:HOST:PORT
     #[arg(long = "use", value_name = "DEVICE")]
     chosen: Option<String>,
     /// Time a solver step of the built-in model on the CPU, on the GPU, and on the other machine that the plugin
@@ -64,9 +64,14 @@ impl Devices {
 fn timed(other: Option<&Adapter>) -> anyhow::Result<Vec<Speed>> {
     let (model, automatic) = (flowloop::model::embedded_model()?, device::choose(device::AUTO)?);
     let gpu = (automatic.id != device::CPU).then_some(automatic);
-    let all = std::iter::once(device::cpu()).chain(gpu).chain(other.cloned()).map(|adapter| {
-        let milliseconds = Generator::new(model.clone(), adapter.device)?.time_step()?;
-        Ok(Speed { device: adapter.name, milliseconds })
-    });
-    all.collect()
+    let time = |adapter: Adapter| {
+        let milliseconds = Generator::new(model.clone(), &adapter)?.time_step()?;
+        anyhow::Ok(Speed { device: adapter.name, milliseconds })
+    };
+    let exact = std::iter::once(device::cpu()).chain(gpu.clone()).chain(other.cloned()).map(time);
+    let mut speeds = exact.collect::<anyhow::Result<Vec<Speed>>>()?;
+    // Not every GPU has 16-bit numbers.
+    let half = gpu.and_then(|gpu| device::adapters().into_iter().find(|a| a.half && a.device == gpu.device));
+    speeds.extend(half.and_then(|half| time(half).ok()));
+    Ok(speeds)
 }

@@ -45,7 +45,7 @@ pub struct Evaluate {
     /// The seed that `train` had
     #[arg(long, default_value_t = 0)]
     training_seed: u64,
-    /// auto, cpu, gpu, gpu:N or remote:HOST:PORT
+    /// auto, cpu, gpu, gpu:N, gpu:N:f16 or remote:HOST:PORT
     #[arg(long, default_value = "auto")]
     device: String,
     /// Also write the table as JSON
@@ -146,7 +146,7 @@ impl Evaluate {
         steps: u32,
         stop: &AtomicBool,
     ) -> anyhow::Result<Vec<Measures>> {
-        let mut generator = Generator::new(model.clone(), adapter.device.clone())?;
+        let mut generator = Generator::new(model.clone(), adapter)?;
         let solver: Solver = self.solver.into();
         let mut progress = super::Progress::new(held_out.len() as u64, &format!("generating, {steps} steps"));
         let made = held_out.iter().enumerate().map(|(index, one)| {

@@ -67,7 +67,7 @@ pub struct Generate {
     /// Which variation
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     take: u16,
-    /// auto, cpu, gpu, gpu:N or remote:HOST:PORT
+    /// auto, cpu, gpu, gpu:N, gpu:N:f16 or remote:HOST:PORT
     #[arg(long, default_value = "auto")]
     device: String,
     /// WAV file; with --count, the seed is put before the extension
@@ -115,7 +115,7 @@ impl Generate {
             None => None,
         };
         let adapter = super::device_for(&model, &self.device)?;
-        let mut generator = Generator::new(model, adapter.device)?;
+        let mut generator = Generator::new(model, &adapter)?;
         let stop = super::interruption()?;
         let mut progress = super::Progress::new(total, &format!("generating on {}", adapter.name));
         for (index, seed) in (self.seed..=last).enumerate() {

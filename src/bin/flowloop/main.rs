@@ -155,7 +155,7 @@ fn device_for(model: &flowloop::model::Model, description: &str) -> anyhow::Resu
         return Ok(adapter);
     }
     let both = [device::cpu(), adapter];
-    let time = |adapter: &Adapter| Generator::new(model.clone(), adapter.device.clone())?.time_step();
+    let time = |adapter: &Adapter| Generator::new(model.clone(), adapter)?.time_step();
     let (fastest, _) = Home::of_user().fastest(&both, time)?;
     Ok(both[fastest].clone())
 }

@@ -31,7 +31,7 @@ pub struct Sample {
     /// Multiply by the training set's std and add its mean
     #[arg(long)]
     unnormalise: bool,
-    /// auto, cpu, gpu, gpu:N or remote:HOST:PORT
+    /// auto, cpu, gpu, gpu:N, gpu:N:f16 or remote:HOST:PORT
     #[arg(long, default_value = "auto")]
     device: String,
     /// safetensors file to write, with a tensor `latents`
@@ -53,7 +53,7 @@ impl Sample {
             shape[2]
         );
         let adapter = super::device_for(&model, &self.device)?;
-        let generator = Generator::new(model, adapter.device)?;
+        let generator = Generator::new(model, &adapter)?;
         let conditions = vec![Condition { bpm: 120.0, label: None }; shape[0]];
         let mut progress = super::Progress::new(u64::from(self.steps), "sampling");
         let mut step = |done, steps| {

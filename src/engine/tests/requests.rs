@@ -60,7 +60,7 @@ fn made(net: &mut dyn Generate, request: Request) -> (Clip, u32) {
 
 #[test]
 fn plugin_and_companion_make_the_same() {
-    let mut companion = Generator::new(embedded_model().unwrap(), device::choose("cpu").unwrap().device).unwrap();
+    let mut companion = Generator::new(embedded_model().unwrap(), &device::cpu()).unwrap();
     let labels = companion.model().header.labels.clone();
     let base = Request { model: 0, ..Request::new(7, 3, 2, 8, 123.45) };
     // Each as the host's parameters and as the command line's options.

@@ -31,7 +31,7 @@ pub struct Bench {
     /// Model file; the built-in model if left out
     #[arg(long)]
     model: Option<PathBuf>,
-    /// auto, cpu, gpu, gpu:N or remote:HOST:PORT
+    /// auto, cpu, gpu, gpu:N, gpu:N:f16 or remote:HOST:PORT
     #[arg(long, default_value = "auto")]
     device: String,
 }
@@ -75,7 +75,7 @@ impl Bench {
         let read = start.elapsed().as_secs_f64();
         let adapter = super::device_for(&model, &self.device)?;
         let start = Instant::now();
-        let mut generator = Generator::new(model, adapter.device)?;
+        let mut generator = Generator::new(model, &adapter)?;
         let put = start.elapsed().as_secs_f64();
         println!("{}: model read in {read:.3} s, put on the device in {put:.3} s", adapter.name);
         println!("seconds per loop of 8 beats at 120 bpm (median of 9)");

@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
-use burn::tensor::Device;
 use clap::{Args, ValueEnum};
+use flowloop::device;
 use flowloop::flow::noise::of_seed;
 use flowloop::flow::unet::UNetConfig;
 use flowloop::flow::{Condition, solver};
@@ -58,7 +58,7 @@ impl Sampler {
         let mut nets = Vec::new();
         for way in &ways {
             nets.push(match way {
-                Way::Burn => Generator::burn(model.clone(), Device::flex()),
+                Way::Burn => Generator::burn(model.clone(), &device::cpu()),
                 Way::Single => Generator::packed(model.clone(), Storage::Single, Cpu::shared()),
                 Way::Half => Generator::packed(model.clone(), Storage::Half, Cpu::shared()),
             }?);

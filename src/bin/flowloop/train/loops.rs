@@ -128,7 +128,7 @@ impl Train {
         adapter: &Adapter,
         stop: &AtomicBool,
     ) -> anyhow::Result<LatentSet> {
-        let teacher = Generator::new(base.clone(), adapter.device.clone())?;
+        let teacher = Generator::new(base.clone(), adapter)?;
         let wanted = straighten::Pairs { count, held_out: VALIDATED, steps: TEACHER_STEPS };
         let mut progress = Progress::new(0, "asking the model that is gone on from");
         let made = straighten::pairs(teacher.velocity(), set, wanted, self.seed, &adapter.device, &mut |done, all| {

@@ -62,7 +62,8 @@ pub struct Train {
     /// auto, cpu, gpu, gpu:N or remote:HOST:PORT; several, separated by commas, share each step
     #[arg(long, value_delimiter = ',', default_value = "auto")]
     device: Vec<String>,
-    /// Steps between checkpoints, each judged by the held-out loops; the model is the best of them
+    /// Steps between checkpoints, each judged by the held-out loops; the model is the best of them. The first one
+    /// has three before it, for few loops are soon known by heart
     #[arg(long, default_value_t = 100)]
     every: u64,
     /// Steps without a better judgement (or a quarter of the steps before them, if that is more) after which to
@@ -277,7 +278,7 @@ impl Train {
         while trainer.step() < self.steps && !stop.load(Ordering::Relaxed) && !self.learnt(&trainer) {
             pending.push(trainer.advance(set));
             let step = trainer.step();
-            let save = step.is_multiple_of(self.every) || step == self.steps;
+            let save = self.saves_at(step) || step == self.steps;
             if step.is_multiple_of(READ_EVERY) || save {
                 let losses: Vec<f32> = pending.drain(..).map(|l| l.into_scalar::<f32>()).collect();
                 let loss = losses.iter().sum::<f32>() / losses.len() as f32;
@@ -298,6 +299,10 @@ impl Train {
         }
         drop(progress);
         Ok(trainer)
+    }
+
+    fn saves_at(&self, step: u64) -> bool {
+        step.is_multiple_of(if step < self.every { self.every.div_ceil(4) } else { self.every })
     }
 
     /// Held-out loops have long been learnt no better: more steps would memorise those that are learnt from.
