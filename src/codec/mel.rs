@@ -11,11 +11,19 @@ pub struct MelBank {
     position: Vec<(usize, f32)>,
     /// Per bin: share of the magnitude that is left below the lowest band.
     skirt: Vec<f32>,
+    /// Per bin: its weights in all bands together.
+    heard: Vec<f32>,
     floor: f32,
 }
 
 /// Lowest and highest band centre in hertz, where nothing else is asked for.
 const SPAN: RangeInclusive<f32> = 40.0..=18_000.0;
+
+/// Rounds that bins are made to agree with their bands. More cost time: ten bring tones 0.2 dB nearer, a tenth of what
+/// three do.
+const ROUNDS: usize = 3;
+/// Energies below this are none, where they are divided by.
+const NOTHING: f32 = 1e-12;
 
 fn mel(hertz: f64) -> f64 {
     2595.0 * (1.0 + hertz / 700.0).log10()
@@ -73,8 +81,14 @@ impl MelBank {
             (low, (p - low as f64) as f32)
         });
         let lowest_bin = f64::from(*span.start()) / hertz(1);
+        let bands: Vec<(usize, Vec<f32>)> = (0..bands).map(band).collect();
+        let mut heard = vec![0.0; bins];
+        for (first, weights) in &bands {
+            heard[*first..].iter_mut().zip(weights).for_each(|(sum, w)| *sum += w);
+        }
         Self {
-            bands: (0..bands).map(band).collect(),
+            bands,
+            heard,
             position: position.collect(),
             skirt: (0..bins).map(|bin| lobe(lowest_bin - bin as f64) as f32).collect(),
             floor: 10f32.powf(floor_db / 10.0),
@@ -96,11 +110,72 @@ impl MelBank {
 
     /// Magnitudes per bin from decibels per band; the floor becomes silence. Below the lowest band they fall as
     /// those of a tone in it: were they level, a bass would beat with what was never there.
+    ///
+    /// Between bands they begin as straight lines, too wide for tones, whose bands would then hold more than they
+    /// should; each bin is multiplied by what its bands lack (Richardson, 1972; Lucy, 1974).
     pub fn magnitudes(&self, decibels: &[f32], out: &mut [f32]) {
-        for (((low, share), skirt), out) in self.position.iter().zip(&self.skirt).zip(out) {
-            let db = decibels[*low] * (1.0 - share) + decibels[low + 1] * share;
-            let power = 10f32.powf(db / 10.0) - 2.0 * self.floor;
-            *out = power.max(0.0).sqrt() * skirt;
+        let energy = |db: f32| (10f32.powf(db / 10.0) - 2.0 * self.floor).max(0.0);
+        for (((low, share), skirt), out) in self.position.iter().zip(&self.skirt).zip(&mut *out) {
+            *out = energy(decibels[*low] * (1.0 - share) + decibels[low + 1] * share) * skirt * skirt;
         }
+        let wanted: Vec<f32> = decibels.iter().map(|db| energy(*db)).collect();
+        let mut lack = vec![0.0; out.len()];
+        for _ in 0..ROUNDS {
+            lack.fill(0.0);
+            for ((first, weights), wanted) in self.bands.iter().zip(&wanted) {
+                let found: f32 = weights.iter().zip(out.iter().skip(*first)).map(|(w, power)| w * power).sum();
+                let ratio = wanted / found.max(NOTHING);
+                lack.iter_mut().skip(*first).zip(weights).for_each(|(lack, w)| *lack += w * ratio);
+            }
+            let heard = lack.iter().zip(&self.heard);
+            out.iter_mut().zip(heard).filter(|(_, (_, heard))| **heard > 0.0).for_each(|(o, (l, h))| *o *= l / h);
+        }
+        out.iter_mut().for_each(|power| *power = power.sqrt());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::frames::Framing;
+
+    /// The lowest range's bank as the codec has it.
+    fn bank(framing: &Framing) -> MelBank {
+        MelBank::within(40.0..=1000.0, 48, framing.bins(), 44_100, -96.0)
+    }
+
+    #[test]
+    fn a_tones_peak_is_as_narrow_as_its_window_makes_it() {
+        let framing = Framing::new(2048);
+        let bank = bank(&framing);
+        let mut worst = 0f32;
+        for hertz in [180.0, 333.3, 512.0, 777.0, 900.0] {
+            let tone: Vec<f32> =
+                (0..8192).map(|i| (std::f32::consts::TAU * hertz * i as f32 / 44_100.0).sin()).collect();
+            let mut spectrum = Vec::new();
+            framing.analyse(&tone, &[4096], &mut spectrum);
+            let power: Vec<f32> = spectrum.iter().map(|c| c.norm_sqr()).collect();
+            let (mut decibels, mut found) = (vec![0.0; 48], vec![0.0; framing.bins()]);
+            bank.decibels(&power, &mut decibels);
+            bank.magnitudes(&decibels, &mut found);
+            let loudest = power.iter().fold(0f32, |most, p| most.max(*p));
+            let off = |(found, power): (&f32, &f32)| 10.0 * (found * found / power).log10();
+            let peak = found.iter().zip(&power).filter(|(_, power)| **power > 0.03 * loudest);
+            worst = peak.map(off).fold(worst, |most, db| most.max(db.abs()));
+        }
+        assert!(worst < 2.5, "{worst} dB");
+    }
+
+    #[test]
+    fn silence_stays_silent_and_a_loud_band_beside_it_finite() {
+        let framing = Framing::new(2048);
+        let bank = bank(&framing);
+        let (mut decibels, mut found) = (vec![-96.0; 48], vec![1.0; 65]);
+        bank.magnitudes(&decibels, &mut found);
+        assert!(found.iter().all(|m| *m == 0.0));
+        decibels[20] = 0.0;
+        bank.magnitudes(&decibels, &mut found);
+        assert!(found.iter().all(|m| (0.0..2.0).contains(m)), "{found:?}");
+        assert!(found.iter().any(|m| *m > 0.5));
     }
 }

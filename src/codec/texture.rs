@@ -24,6 +24,8 @@ const NEAR: usize = 3;
 const PEAKS: Range<f32> = 1.5..4.0;
 /// Decibels above silence at which the grain is whole.
 const AUDIBLE: f32 = 8.0;
+/// Share of the grain that is added: finding phases adds unrest of its own.
+const LESS: f32 = 0.85;
 /// No more grain than that of the noise by this, whatever a file says.
 const MOST: f32 = 3.0;
 
@@ -49,7 +51,7 @@ impl Codec {
                     .collect();
                 let spectra = patch[own.clone()].chunks_exact_mut(rows).zip(noise[own].chunks_exact(rows));
                 for (value, (noise, amount)) in spectra.flat_map(|(v, n)| v.iter_mut().zip(n.iter().zip(&amounts))) {
-                    *value += amount * self.audible(*value) * noise;
+                    *value += LESS * amount * self.audible(*value) * noise;
                 }
             }
         }

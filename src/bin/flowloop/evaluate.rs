@@ -77,7 +77,7 @@ impl Evaluate {
             Some(other) => (all.iter().collect(), other.iter().collect()),
             None => dataset::split(&all, self.validation, self.training_seed),
         };
-        held_out.truncate(self.loops);
+        held_out = spread(&held_out, self.loops);
         ensure!(
             training.len() >= FEWEST && held_out.len() >= FEWEST,
             "{} training and {} held-out loops are too few to compare; at least {FEWEST} of each are needed",
@@ -206,9 +206,10 @@ fn samples<'a>(loops: &[&'a Loop<Heard>]) -> Vec<Sample<'a>> {
     loops.iter().map(|l| Sample { measures: &l.clip.measures, label: l.label.as_deref() }).collect()
 }
 
-/// `count` of the loops, evenly spread.
+/// `count` of the loops, evenly spread; all if there are fewer.
 fn spread<'a>(loops: &[&'a Loop<Heard>], count: usize) -> Vec<&'a Loop<Heard>> {
-    loops.iter().step_by(loops.len().div_ceil(count)).copied().collect()
+    let count = count.min(loops.len());
+    (0..count).map(|i| loops[i * loops.len() / count]).collect()
 }
 
 /// The held-out loop's label, where the model knows it.
