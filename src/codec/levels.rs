@@ -11,6 +11,8 @@ use rayon::prelude::*;
 
 #[cfg(feature = "companion")]
 use super::Latents;
+#[cfg(feature = "companion")]
+use super::calm::Wavering;
 use super::{Codec, Stored};
 
 /// Ranks: the 0th is the lowest level, the last the highest; near both they lie closer.
@@ -25,16 +27,34 @@ pub const RUNS: [u32; 5] = [1, 2, 4, 8, 32];
 #[derive(Clone, Debug, PartialEq)]
 pub struct Levels {
     bands: usize,
-    /// Steps of the runs, ascending, and what they come out as. Never empty.
-    generated: Vec<(u32, Vec<f32>)>,
+    /// Of ascending steps; never empty.
+    generated: Vec<Run>,
     training: Vec<f32>,
+}
+
+/// What a net's loops come out as.
+#[derive(Clone, Debug, PartialEq)]
+struct Run {
+    steps: u32,
+    /// `[label, range]`: shares by which they are calmed before their levels are put right.
+    calm: Vec<f32>,
+    ranks: Vec<f32>,
 }
 
 /// Levels of one label, and of runs of so many steps.
 #[derive(Clone, Debug)]
 pub struct Curves<'a> {
+    calm: Vec<f32>,
     generated: Cow<'a, [f32]>,
     training: &'a [f32],
+}
+
+/// Between two rows of numbers.
+fn between<'a>(low: &'a [f32], high: &'a [f32], share: f32) -> Cow<'a, [f32]> {
+    match share {
+        0.0 => Cow::Borrowed(low),
+        share => low.iter().zip(high).map(|(l, h)| l + share * (h - l)).collect(),
+    }
 }
 
 impl Levels {
@@ -47,21 +67,25 @@ impl Levels {
         let (last, size) = (self.labels() - 1, self.bands * RANKS);
         let start = label.unwrap_or(last).min(last) * size;
         let own = start..start + size;
-        let (low, high, share) = neighbours(self.generated.iter().map(|(steps, _)| *steps), steps);
-        let [low, high] = [low, high].map(|run| &self.generated[run].1[own.clone()]);
-        let generated = match share {
-            0.0 => Cow::Borrowed(low),
-            share => low.iter().zip(high).map(|(l, h)| l + share * (h - l)).collect(),
-        };
-        Curves { generated, training: &self.training[own] }
+        let (low, high, share) = neighbours(self.generated.iter().map(|run| run.steps), steps);
+        let (low, high) = (&self.generated[low], &self.generated[high]);
+        let ranges = low.calm.len() / self.labels();
+        let calmed = label.unwrap_or(last).min(last) * ranges..;
+        let calm = between(&low.calm[calmed.clone()][..ranges], &high.calm[calmed][..ranges], share).into_owned();
+        let generated = between(&low.ranks[own.clone()], &high.ranks[own.clone()], share);
+        Curves { calm, generated, training: &self.training[own] }
     }
 
     /// Names, shapes and values in the model file.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>, Vec<f32>)> {
         let shape = vec![self.labels(), self.bands, RANKS];
-        let runs = self.generated.iter().map(|(steps, ranks)| (name_of(*steps), ranks));
-        let all = runs.chain([(TRAINING.into(), &self.training)]);
-        all.map(|(name, ranks)| (name, shape.clone(), ranks.clone())).collect()
+        let training = [(TRAINING.into(), shape.clone(), self.training.clone())];
+        let runs = self.generated.iter().flat_map(|run| {
+            let calm = vec![self.labels(), run.calm.len() / self.labels()];
+            let [ranks_name, calm_name] = names_of(run.steps);
+            [(ranks_name, shape.clone(), run.ranks.clone()), (calm_name, calm, run.calm.clone())]
+        });
+        runs.chain(training).collect()
     }
 
     /// Those of a model file of so many labels, where it has them; `lookup` gives shape and (finite) values by
@@ -79,7 +103,15 @@ impl Levels {
                 false => Err("its levels have the wrong shape or order".to_string()),
             }
         };
-        let run = |steps: u32| Some(checked(lookup(&name_of(steps))?).map(|ranks| (steps, ranks)));
+        let run = |steps: u32| {
+            let [ranks_name, calm_name] = names_of(steps);
+            let (ranks, (shape, calm)) = (lookup(&ranks_name)?, lookup(&calm_name)?);
+            let shares = shape == [labels + 1, codec.layers.len()] && calm.iter().all(|c| (0.0..=1.0).contains(c));
+            Some(match shares {
+                true => checked(ranks).map(|ranks| Run { steps, calm, ranks }),
+                false => Err("the shares by which its loops are calmed have the wrong shape or size".into()),
+            })
+        };
         let generated = RUNS.into_iter().filter_map(run).collect::<Result<Vec<_>, _>>()?;
         match lookup(TRAINING) {
             Some(training) if !generated.is_empty() => {
@@ -90,8 +122,9 @@ impl Levels {
     }
 }
 
-fn name_of(steps: u32) -> String {
-    format!("levels.{steps}")
+/// Of a run's levels, and of the shares by which it is calmed.
+fn names_of(steps: u32) -> [String; 2] {
+    ["levels", "calm"].map(|what| format!("{what}.{steps}"))
 }
 
 /// The measured runs (their steps ascend, at least one) on either side of one with so many steps, and how far it
@@ -117,8 +150,9 @@ impl Curves<'_> {
 }
 
 impl Codec {
-    /// Puts the levels of decoded patches right.
+    /// Calms decoded patches, and puts their levels right.
     pub(super) fn put_levels_right(&self, patches: &mut [f32], levels: &Curves<'_>) {
+        self.calm(patches, &levels.calm);
         patches.par_chunks_exact_mut(self.weights.len()).for_each(|patch| {
             self.change_spectra(patch, |rows, spectrum| {
                 rows.zip(spectrum).for_each(|(band, level)| *level = levels.right(band, *level));
@@ -130,7 +164,8 @@ impl Codec {
     #[cfg(feature = "companion")]
     pub fn count_levels(&self, labels: usize) -> Count<'_> {
         let bands = self.config.rows();
-        Count { codec: self, loops: vec![0; labels + 1], counts: vec![0; (labels + 1) * bands * BINS] }
+        let counts = vec![0; (labels + 1) * bands * BINS];
+        Count { codec: self, calm: Vec::new(), loops: vec![0; labels + 1], counts }
     }
 }
 
@@ -138,6 +173,8 @@ impl Codec {
 #[cfg(feature = "companion")]
 pub struct Count<'a> {
     codec: &'a Codec,
+    /// `[label, range]`; empty where nothing is calmed.
+    calm: Vec<f32>,
     /// `[label]`
     loops: Vec<u32>,
     /// `[label, band, bin]`
@@ -152,9 +189,16 @@ const FINE: f32 = 4.0;
 const BINS: usize = 640;
 #[cfg(feature = "companion")]
 const LOWEST: f32 = -140.0;
-/// So many loops of a label count as much as all loops together; fewer tell little of their style, many all.
+/// So many loops of a label count as much as all loops together.
 #[cfg(feature = "companion")]
 const FEW: f32 = 8.0;
+
+/// How much loops of a label tell of their style beside all loops: few tell little, many all.
+#[cfg(feature = "companion")]
+pub(super) fn trust(loops: u32) -> f32 {
+    let squared = (loops as f32).powi(2);
+    squared / (squared + FEW * FEW)
+}
 
 #[cfg(feature = "companion")]
 impl Count<'_> {
@@ -166,13 +210,23 @@ impl Count<'_> {
         self.codec.config.rows()
     }
 
+    /// From now on loops are calmed as they will be, these being a net's, beside what training loops do.
+    pub fn calmed(self, made: &Wavering<'_>, training: &Wavering<'_>) -> Self {
+        Self { calm: training.beside(made), ..self }
+    }
+
     /// Adds a loop.
     pub fn add(&mut self, latents: &Latents, label: Option<usize>) {
         let (size, labels) = (self.bands() * BINS, self.labels());
         let label = label.filter(|label| *label < labels).unwrap_or(labels);
         self.loops[label] += 1;
         let counts = &mut self.counts[label * size..(label + 1) * size];
-        self.codec.each_spectrum(&self.codec.spectra(latents), |rows, spectrum| {
+        let mut patches = self.codec.spectra(latents);
+        if !self.calm.is_empty() {
+            let ranges = self.calm.len() / self.loops.len();
+            self.codec.calm(&mut patches, &self.calm[label * ranges..][..ranges]);
+        }
+        self.codec.each_spectrum(&patches, |rows, spectrum| {
             for (band, level) in rows.zip(spectrum) {
                 let bin = ((level - LOWEST) * FINE).max(0.0) as usize;
                 counts[band * BINS + bin.min(BINS - 1)] += 1;
@@ -191,7 +245,7 @@ impl Count<'_> {
         let labels = self.counts.chunks_exact(size).zip(known).take(self.labels());
         let mut out = Vec::new();
         for (counts, loops) in labels {
-            let own = (*loops as f32).powi(2) / ((*loops as f32).powi(2) + FEW * FEW);
+            let own = trust(*loops);
             let ranks = counts.chunks_exact(BINS).flat_map(ranked);
             // Between two distributions, rank by rank, lies another one.
             out.extend(
@@ -206,7 +260,12 @@ impl Count<'_> {
     /// ascend (at least one).
     pub fn beside(&self, runs: &[(u32, Self)]) -> Levels {
         let known = &self.loops;
-        let generated = runs.iter().map(|(steps, made)| (*steps, made.ranks(known))).collect();
+        let calm = |made: &Self| match made.calm.is_empty() {
+            true => vec![0.0; self.loops.len() * self.codec.layers.len()],
+            false => made.calm.clone(),
+        };
+        let run = |(steps, made): &(u32, Self)| Run { steps: *steps, calm: calm(made), ranks: made.ranks(known) };
+        let generated = runs.iter().map(run).collect();
         Levels { bands: self.bands(), generated, training: self.ranks(known) }
     }
 }
@@ -306,7 +365,7 @@ mod tests {
         };
         assert_eq!(back(&|_, _| {}), Ok(Some(levels.clone())));
         assert_eq!(Levels::from_tensors(&codec, 1, &|_| None), Ok(None), "a model may have none");
-        for which in [name_of(1), TRAINING.into()] {
+        for which in [names_of(1)[0].clone(), TRAINING.into()] {
             let short = |name: &str, (shape, values): &mut Stored| {
                 if name == which {
                     (*shape, *values) = (vec![1, 1, RANKS], values[..RANKS].to_vec());
@@ -319,5 +378,11 @@ mod tests {
             };
             assert!(back(&short).is_err() && back(&fallen).is_err(), "{which}");
         }
+        let wild = |name: &str, (_, values): &mut Stored| {
+            if name == names_of(1)[1] {
+                values[0] = 1.5;
+            }
+        };
+        assert!(back(&wild).is_err());
     }
 }

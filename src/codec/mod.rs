@@ -7,6 +7,7 @@
 //! phases ([`phase`]). Rolling a loop by one latent rolls its latents by one.
 //! Nothing here needs a GPU or a net; any thread but the audio thread may call it.
 
+mod calm;
 #[cfg(feature = "companion")]
 mod fit;
 pub mod frames;
@@ -24,6 +25,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::clip::{Clip, SAMPLE_RATE};
 use crate::resample;
+#[cfg(feature = "companion")]
+pub use calm::Wavering;
 use frames::centres;
 pub use levels::{Curves, Levels, RUNS, neighbours};
 use resolution::{Layer, Resolution};

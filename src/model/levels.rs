@@ -35,14 +35,18 @@ pub fn measure(
         generator.unnormalise(&mut values, frames);
         Latents { channels, frames, values }
     };
-    let mut wanted = codec.count_levels(labels);
-    training.iter().for_each(|(values, condition)| wanted.add(&latents(values.to_vec()), condition.label));
+    let (mut wanted, mut wanted_wavering) = (codec.count_levels(labels), codec.measure_wavering(labels));
+    for (values, condition) in training {
+        let heard = latents(values.to_vec());
+        wanted.add(&heard, condition.label);
+        wanted_wavering.add(&heard, condition.label);
+    }
     let loops = training.len() * FEWEST.div_ceil(training.len().max(1));
     let (mut done, all) = (0, loops as u32 * RUNS.iter().sum::<u32>());
     let mut runs = Vec::new();
     for steps in RUNS {
         let steady = generator.steady(steps as f32);
-        let mut made = codec.count_levels(labels);
+        let (mut made, mut wavering) = (Vec::new(), codec.measure_wavering(labels));
         for (i, (values, condition)) in training.iter().cycle().take(loops).enumerate() {
             let frames = values.len() / channels;
             let noise = noise::of_seed(FIRST_SEED + i as u64, 0, channels, frames);
@@ -52,9 +56,12 @@ pub fn measure(
                 done += 1;
                 progress(done, all)
             })?;
-            made.add(&latents(run), condition.label);
+            made.push((latents(run), condition.label));
+            wavering.add(&made[i].0, condition.label);
         }
-        runs.push((steps, made));
+        let mut levels = codec.count_levels(labels).calmed(&wavering, &wanted_wavering);
+        made.iter().for_each(|(run, label)| levels.add(run, *label));
+        runs.push((steps, levels));
     }
     Ok((!training.is_empty()).then(|| wanted.beside(&runs)))
 }
