@@ -29,8 +29,9 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// `groups`: lengths of the groups of features.
-    pub fn new(reference: &Set, groups: &[usize]) -> Self {
+    /// `groups`: lengths of the groups of features; `least`: the deviation that each of them is taken to have at
+    /// least.
+    pub fn new(reference: &Set, groups: &[usize], least: &[f32]) -> Self {
         let count = reference.len().max(1) as f32;
         let dimensions: usize = groups.iter().sum();
         let mut mean = vec![0f32; dimensions];
@@ -40,8 +41,9 @@ impl Scale {
             variance.iter_mut().zip(v).zip(&mean).for_each(|((s, v), m)| *s += (v - m).powi(2) / count);
         }
         let share = |length: usize| (dimensions as f32 / groups.len() as f32 / length as f32).sqrt();
-        let shares = groups.iter().flat_map(|length| std::iter::repeat_n(share(*length), *length));
-        let weight = variance.iter().zip(shares).map(|(v, share)| share / v.sqrt().max(1e-3)).collect();
+        let each =
+            groups.iter().zip(least).flat_map(|(length, least)| std::iter::repeat_n((share(*length), *least), *length));
+        let weight = variance.iter().zip(each).map(|(v, (share, least))| share / v.sqrt().max(least)).collect();
         Self { mean, weight }
     }
 
@@ -170,9 +172,20 @@ mod tests {
     #[test]
     fn groups_weigh_the_same() {
         let set: Set = Philox::new(9, 0).normals(400 * 10).chunks(10).map(<[f32]>::to_vec).collect();
-        let scaled = Scale::new(&set, &[8, 2]).apply(&set);
+        let scaled = Scale::new(&set, &[8, 2], &[0.1, 0.1]).apply(&set);
         let power =
             |range: std::ops::Range<usize>| scaled.iter().flat_map(|v| &v[range.clone()]).map(|x| x * x).sum::<f32>();
         assert!((power(0..8) / power(8..10) - 1.0).abs() < 0.05);
+    }
+
+    #[test]
+    fn what_never_varies_does_not_outweigh_the_rest() {
+        let mut set = normal(1, 200, 0.0, 1.0);
+        set.iter_mut().for_each(|v| v[0] = -72.0);
+        let mut other = normal(2, 200, 0.0, 1.0);
+        other.iter_mut().for_each(|v| v[0] = -71.9);
+        let scale = Scale::new(&set, &[set[0].len()], &[1.0]);
+        let (set, other) = (scale.apply(&set), scale.apply(&other));
+        assert!(kernel(&set, &other) < 5.0, "{}", kernel(&set, &other));
     }
 }

@@ -109,7 +109,7 @@ impl Judge {
     /// Compares both sets; each must hold at least a few loops.
     pub fn new(training: &[Sample], held_out: &[Sample]) -> Self {
         let (seen, unseen) = (Measured::of(training), Measured::of(held_out));
-        let scale = Scale::new(&seen.bars, &features::GROUPS.map(|(_, length)| length));
+        let scale = Scale::new(&seen.bars, &features::GROUPS.map(|(_, length)| length), &features::LEAST);
         let (bars, held_out) = (scale.apply(&seen.bars), scale.apply(&unseen.bars));
         Self {
             training_labels: seen.owner.iter().map(|o| seen.labels[*o].clone()).collect(),
