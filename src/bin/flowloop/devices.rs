@@ -50,7 +50,7 @@ impl Devices {
             };
             let speed = known(&adapter).map_or(String::new(), |ms| format!(", {ms:.1} ms a step"));
             let chosen = if adapter.id == *automatic { "  <- auto" } else { "" };
-            println!("{:<8} {}{kind}{speed}{chosen}", adapter.id, adapter.name);
+            println!("{:<10} {}{kind}{speed}{chosen}", adapter.id, adapter.name);
         }
         println!("the plugin uses {}", remote::shown(&plugins));
         if let Some(Err(trouble)) = other {
