@@ -24,6 +24,8 @@ pub struct Provenance {
     pub solver: String,
     /// Name of the label; None for any.
     pub label: Option<String>,
+    /// Name of the key; None for any.
+    pub key: Option<String>,
     /// Guidance in hundredths, 100 for the plain net.
     pub guidance: u16,
     /// Thousandths of new noise mixed into the seed's loop; 0 is the loop itself.
@@ -41,6 +43,7 @@ impl Default for Provenance {
             steps: 0,
             solver: "euler".into(),
             label: None,
+            key: None,
             guidance: 100,
             variation: 0,
             take: 0,

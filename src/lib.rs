@@ -19,6 +19,7 @@ pub mod evaluate;
 pub mod factory;
 pub mod flow;
 pub mod kernel;
+pub mod key;
 pub mod measure;
 pub mod model;
 #[cfg(feature = "plugin")]

@@ -25,6 +25,8 @@ pub struct Comparison {
     pub seam: f64,
 }
 
+/// Samples a window of the chroma at 44.1 kHz.
+const CHROMA_WINDOW: usize = 8192;
 const WINDOW: usize = 512;
 const HOP: usize = 128;
 const BANDS: usize = 80;
@@ -112,6 +114,23 @@ fn start_of_hit(clip: &Clip, rise: usize) -> u32 {
     };
     let starts = (0..12).map(|i| (rise + length - (i + 1) * stretch % length) % length);
     starts.min_by(|a, b| energy(*a).total_cmp(&energy(*b))).unwrap_or(rise) as u32
+}
+
+/// Power of the pitch classes (0 is C) between 65 Hz and 2.1 kHz, `[frame][class]`, of frames evenly spread over
+/// the circle, in windows that tell semitones apart from 130 Hz up. Source: Fujishima, 1999.
+pub fn chroma(signal: &[f32], sample_rate: u32, frames: usize) -> Vec<f32> {
+    let framing = Framing::new(CHROMA_WINDOW);
+    let mut spectra = Vec::new();
+    framing.analyse(signal, &centres(signal.len(), frames), &mut spectra);
+    let hertz = |bin: usize| bin as f32 * sample_rate as f32 / CHROMA_WINDOW as f32;
+    let class = |bin: usize| (12.0 * (hertz(bin) / 440.0).log2() + 69.0).round().rem_euclid(12.0) as usize;
+    let bins: Vec<(usize, usize)> =
+        (1..framing.bins()).filter(|b| (65.0..2100.0).contains(&hertz(*b))).map(|b| (b, class(b))).collect();
+    let mut out = vec![0.0; frames * 12];
+    for (frame, out) in spectra.chunks_exact(framing.bins()).zip(out.chunks_exact_mut(12)) {
+        bins.iter().for_each(|(bin, class)| out[*class] += frame[*bin].norm_sqr());
+    }
+    out
 }
 
 /// Share of onset energy (squared envelope above its mean) within 20 ms of the 16th grid.

@@ -13,6 +13,7 @@ use flowloop::flow::solver::{Path, Solver};
 use flowloop::flow::unet::{UNet, UNetConfig, Weights, weights_of};
 use flowloop::flow::{Condition, Velocity};
 use flowloop::kernel::{Cpu, Isa, Storage, Team};
+use flowloop::key::Key;
 use flowloop::model::{Generator, Model, embedded_model, import_pytorch};
 use flowloop::random::Philox;
 
@@ -23,7 +24,8 @@ fn cpus() -> Vec<Cpu> {
 
 fn conditions(batch: usize, labels: usize) -> Vec<Condition> {
     let label = |i: usize| (labels > 0 && i % 3 < 2).then(|| i % labels.max(1));
-    (0..batch).map(|i| Condition { bpm: 90.0 + 17.0 * i as f64, label: label(i) }).collect()
+    let of = |i: usize| Condition { bpm: 90.0 + 17.0 * i as f64, label: label(i), key: Key::from_number(7 * i) };
+    (0..batch).map(of).collect()
 }
 
 fn largest(a: &[f32], b: &[f32]) -> f32 {
@@ -56,10 +58,11 @@ fn nets_of_all_shapes_give_burns_velocities() {
         blocks: 2,
         frames_per_beat: Some(8),
         labels: 3,
+        keys: true,
         ..UNetConfig::plain(7, 64, 2)
     };
     let stem = UNetConfig { stem: 32, preconditioned: true, blocks: 1, ..blocks.clone() };
-    let zero = UNetConfig { padding: Padding::Zero, frames_per_beat: None, labels: 0, ..stem.clone() };
+    let zero = UNetConfig { padding: Padding::Zero, frames_per_beat: None, labels: 0, keys: false, ..stem.clone() };
     for config in [plain, blocks, stem, zero] {
         let weights = weights(&config);
         let net = flowloop::flow::unet::with_weights(UNet::new(&config, &Device::flex()), &weights).unwrap();

@@ -54,7 +54,7 @@ fn check_velocity_loss_and_samples(adapter: &Adapter, what: &str) {
     let net = generator.model().net(device).unwrap();
     let values = |t: Tensor<3>| t.into_data().try_into_vec::<f32>().unwrap();
     let noise = &expected["noise"];
-    let conditions = vec![Condition { bpm: 120.0, label: None }; noise.shape[0]];
+    let conditions = vec![Condition::any(120.0); noise.shape[0]];
 
     let v = net.velocity(tensor(noise, device), times(&expected["time"], device), &conditions);
     close(&values(v), &expected["velocity"].values, &format!("{what} velocity"));
@@ -105,7 +105,7 @@ fn sixteen_bits_on_wgpu_give_nearly_the_same() {
     let arrays = arrays("seed-unet/expected.safetensors");
     let (noise, expected) = (&arrays["noise"], &arrays["sample_4"].values);
     let shape = [noise.shape[0], noise.shape[1], noise.shape[2]];
-    let conditions = vec![Condition { bpm: 120.0, label: None }; shape[0]];
+    let conditions = vec![Condition::any(120.0); shape[0]];
     let path = Path { from: 1.0, steps: 4, conditions: &conditions, correction: None };
     let go = &mut |_, _| ControlFlow::Continue(());
     let found = generator.sample(noise.values.clone(), shape, Solver::Euler, path, go).unwrap();

@@ -86,7 +86,7 @@ fn made(generator: &mut Generator) -> Clip {
 /// Standardised latents of a loop of 8 beats.
 fn latents(generator: &Generator) -> Vec<f32> {
     let shape = [1, generator.model().header.net.channels, 64];
-    let conditions = [Condition { bpm: 120.0, label: Some(1) }];
+    let conditions = [Condition { label: Some(1), ..Condition::any(120.0) }];
     let path = solver::Path { from: 1.0, steps: 8, conditions: &conditions, correction: None };
     let noise = Philox::new(7, 0).normals(shape.iter().product());
     generator.sample(noise, shape, solver::Solver::Euler, path, &mut |_, _| ControlFlow::Continue(())).unwrap()

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 /// Room, and the rooms that it may name. `bin` may name all but plugin, editor and what they join.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("clip.rs", &[]),
+    ("key.rs", &[]),
     ("disk.rs", &[]),
     ("random.rs", &[]),
     ("resample.rs", &[]),
@@ -16,24 +17,24 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("measure.rs", &["clip", "codec", "random"]),
     // Random numbers in its tests.
     ("kernel", &["random"]),
-    ("flow", &["kernel", "random"]),
+    ("flow", &["kernel", "key", "random"]),
     ("codec", &["clip", "random", "resample"]),
-    ("model", &["flow", "kernel", "codec", "clip", "device", "disk"]),
-    ("dataset", &["clip", "wav", "measure", "resample"]),
-    ("training", &["model", "dataset", "flow", "codec", "clip", "device", "disk", "random"]),
+    ("model", &["flow", "kernel", "codec", "clip", "key", "device", "disk"]),
+    ("dataset", &["clip", "key", "wav", "measure", "resample"]),
+    ("training", &["model", "dataset", "flow", "codec", "clip", "key", "device", "disk", "random"]),
     // Measures only in its tests: that hits are on the grid is found out as users find it out.
-    ("factory", &["clip", "dataset", "measure", "random", "resample"]),
-    ("evaluate", &["clip", "codec", "measure", "factory", "random"]),
-    ("engine", &["model", "clip", "device", "flow", "measure", "settings", "disk"]),
+    ("factory", &["clip", "dataset", "key", "measure", "random", "resample"]),
+    ("evaluate", &["clip", "codec", "key", "measure", "factory", "random"]),
+    ("engine", &["model", "clip", "key", "device", "flow", "measure", "settings", "disk"]),
     ("playback", &["clip"]),
-    ("plugin", &["engine", "playback", "editor", "clip"]),
-    ("editor", &["plugin", "engine", "clip", "settings", "wav"]),
+    ("plugin", &["engine", "playback", "editor", "clip", "key"]),
+    ("editor", &["plugin", "engine", "clip", "key", "settings", "wav"]),
     ("standalone.rs", &["plugin"]),
     (
         "bin",
         &[
             "training", "evaluate", "model", "dataset", "flow", "codec", "measure", "clip", "wav", "device", "disk",
-            "factory", "random", "settings", "kernel",
+            "factory", "random", "settings", "kernel", "key",
         ],
     ),
 ];
@@ -41,6 +42,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 /// Rooms that work without the net's library.
 const WITHOUT_BURN: &[&str] = &[
     "clip.rs",
+    "key.rs",
     "wav.rs",
     "measure.rs",
     "random.rs",

@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::clip::{Clip, SAMPLE_RATE};
+use crate::key::{self, Key};
 use crate::resample;
 use decode::{Audio, DecodeError};
 pub use split::{Sides, split};
@@ -91,6 +92,8 @@ pub struct Loop<A = Clip> {
     pub path: PathBuf,
     /// Its first sub-folder beneath the scanned one.
     pub label: Option<String>,
+    /// Its key, where its file's name tells it.
+    pub key: Option<Key>,
     /// 44.1 kHz, stereo, whole beats, length as [`Clip::length`]; or what was made of it.
     pub clip: A,
     /// Which loop of its file, from 1, where the file was cut into several.
@@ -202,8 +205,8 @@ pub struct Skipped {
 impl<A> Loop<A> {
     /// The same loop with something else made of its sound.
     pub fn map<B>(self, make: impl FnOnce(A) -> B) -> Loop<B> {
-        let Self { path, label, clip, part, tempo_source, notes, digest } = self;
-        Loop { path, label, clip: make(clip), part, tempo_source, notes, digest }
+        let Self { path, label, key, clip, part, tempo_source, notes, digest } = self;
+        Loop { path, label, key, clip: make(clip), part, tempo_source, notes, digest }
     }
 }
 
@@ -321,10 +324,12 @@ fn read_file(folder: &Path, path: &Path, options: &ScanOptions) -> Result<Vec<Lo
     };
     let fitted = fit::fit(at_clip_rate(audio), hints, options)?;
     notes.extend(fitted.notes);
+    let key = key::from_name(&stem).and_then(|named| Some(Key::new(named.tonic, named.mode?)));
     let several = fitted.clips.len() > 1;
     let make = |(i, clip)| Loop {
         path: path.into(),
         label: label(folder, path),
+        key,
         clip,
         part: several.then_some(i + 1),
         tempo_source: fitted.source,

@@ -21,6 +21,10 @@ impl<A: Length> Dataset<A> {
         for (label, count) in counts(labels) {
             let _ = writeln!(out, "  {count} labelled {label}");
         }
+        let keys = self.loops.iter().filter(|l| l.key.is_some()).count();
+        if keys > 0 {
+            let _ = writeln!(out, "  {keys} with their key from: file name");
+        }
         let sources = self.loops.iter().map(|l| l.tempo_source);
         for (source, count) in counts(sources) {
             let _ = writeln!(out, "  {count} with their tempo from: {source}");
@@ -53,8 +57,9 @@ pub(super) fn reasons(skipped: &[Skipped]) -> String {
 fn line(one: &Loop<impl Length>) -> String {
     let part = one.part.map_or(String::new(), |n| format!(" [{n}]"));
     let notes: String = one.notes.iter().map(|n| format!("; {n}")).collect();
+    let key = one.key.map_or(String::new(), |key| format!(", {key}"));
     format!(
-        "{}{part}: {} beats at {:.2} bpm ({}){notes}",
+        "{}{part}: {} beats at {:.2} bpm ({}){key}{notes}",
         one.path.display(),
         one.clip.beats(),
         one.clip.bpm(),

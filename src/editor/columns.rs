@@ -1,6 +1,6 @@
 //! The two columns of controls: what is made, and how it is played.
 
-use egui::{ComboBox, RichText, Ui};
+use egui::{ComboBox, RichText, Role, Ui, WidgetInfo};
 use nice_plug::prelude::{IntParam, Param};
 
 use super::button::{choices, heading, switch, word};
@@ -8,8 +8,9 @@ use super::dial::dial;
 use super::hand::Hand;
 use super::theme::{BODY, DIM, GAP, SMALL, TEXT};
 use super::{App, Now, recipe, seed, status};
+use crate::key::Key;
 
-/// Left: seed, steps, style, length, Generate.
+/// Left: seed, steps, style, key, length.
 pub(super) fn make(app: &mut App, ui: &mut Ui, now: &Now) {
     let (make, hand) = (&app.params.generate, &app.hand);
     let width = ui.available_width();
@@ -21,7 +22,7 @@ pub(super) fn make(app: &mut App, ui: &mut Ui, now: &Now) {
         dial(ui, hand, &make.morph, "Morph", "From this seed's loop towards the next seed's");
         dial(ui, hand, &make.variation, "Variation", "How far a take goes from the seed's own loop");
         dial(ui, hand, &make.take, "Take", "Which variation; it counts when Variation is above 0");
-        dial(ui, hand, &make.guidance, "Guidance", "How strictly the style is kept; 1 is as learnt");
+        dial(ui, hand, &make.guidance, "Guidance", "How strictly style and key are kept; 1 is as learnt");
     });
     ui.add_space(GAP);
     heading(ui, "STEPS");
@@ -35,8 +36,22 @@ pub(super) fn make(app: &mut App, ui: &mut Ui, now: &Now) {
         });
     });
     ui.add_space(GAP);
-    heading(ui, "STYLE");
-    style(ui, hand, &make.style, &now.status.model.labels, width);
+    heading(ui, "STYLE AND KEY");
+    let (model, of) = (&now.status.model, make.style.unmodulated_plain_value().max(0) as usize);
+    ui.horizontal(|ui| {
+        ui.spacing_mut().item_spacing.x = 6.0;
+        let (style, key) = (width * 0.56, width * 0.44 - 6.0);
+        list(ui, hand, &make.style, model.labels.len(), style, "One of the model's styles, or any");
+        let keyed = model.keyed.get(of).copied().unwrap_or(true);
+        let help = match keyed {
+            true => "The key of the loop, or any",
+            false => "This style has no key: it sounds the same in all of them",
+        };
+        ui.scope(|ui| {
+            ui.set_opacity(if keyed { 1.0 } else { 0.5 });
+            list(ui, hand, &make.key, Key::COUNT, key, help);
+        });
+    });
     heading(ui, "BARS");
     choices(ui, hand, &make.bars, width, "Length in bars of the project's time signature");
 }
@@ -67,20 +82,22 @@ fn time(now: &Now) -> (String, egui::Color32) {
     }
 }
 
-fn style(ui: &mut Ui, hand: &Hand, param: &IntParam, labels: &[String], width: f32) {
+/// A parameter's values from 0 to `most`, by name.
+fn list(ui: &mut Ui, hand: &Hand, param: &IntParam, most: usize, width: f32, help: &str) {
     let now = param.unmodulated_plain_value();
     let name = |value: i32| param.normalized_value_to_string(param.preview_normalized(value), true);
-    let list = ComboBox::from_id_salt("style").width(width).height(320.0);
+    let list = ComboBox::from_id_salt(param.name()).width(width).height(320.0);
     let list = list.selected_text(RichText::new(name(now)).size(BODY)).show_ui(ui, |ui| {
         ui.spacing_mut().item_spacing.y = 2.0;
-        for value in 0..=labels.len() as i32 {
+        for value in 0..=most as i32 {
             let colour = if value == now { super::theme::ON_ACCENT } else { TEXT };
             if ui.selectable_label(value == now, RichText::new(name(value)).color(colour)).clicked() {
                 hand.set_plain(param, value);
             }
         }
     });
-    list.response.on_hover_text("One of the model's styles, or any");
+    list.response.widget_info(|| WidgetInfo::labeled(Role::ComboBox, true, param.name()));
+    list.response.on_hover_text(help);
 }
 
 /// Right: how it is played, the envelope of notes, the output.

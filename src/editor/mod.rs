@@ -265,7 +265,7 @@ impl App {
         let words = match (&now.playing, &now.clip) {
             (Some(request), Some(clip)) => [
                 recipe::seed(request),
-                recipe::style(request, labels),
+                recipe::kind(request, labels),
                 format!("{} beats · {:.0} bpm", clip.beats, clip.bpm),
             ],
             (None, Some(clip)) => ["Loop".into(), String::new(), format!("{} beats · {:.0} bpm", clip.beats, clip.bpm)],

@@ -107,7 +107,11 @@ impl Models {
         });
         let Some(card) = chosen else { return };
         let labels = if card.labels.is_empty() { "none".into() } else { card.labels.join(", ") };
-        let text = format!("Styles: {labels}");
+        let keyed = match card.keyed.is_empty() {
+            true => String::new(),
+            false => format!("; in any key: {}", card.keyed.join(", ")),
+        };
+        let text = format!("Styles: {labels}{keyed}");
         let small = |text: String, colour| egui::RichText::new(text).size(SMALL).color(colour);
         ui.label(small(text, TEXT));
         let credits = if card.credits.is_empty() { "not said".into() } else { card.credits.clone() };

@@ -3,8 +3,9 @@
 
 use super::hand::Hand;
 use crate::engine::{Request, Solver, hundredths, thousandths};
+use crate::key::Key;
 use crate::plugin::choices::{self, Bars};
-use crate::plugin::{FlowloopParams, MAX_SEED, MAX_STEPS, MAX_STYLE, MAX_TAKE};
+use crate::plugin::{FlowloopParams, MAX_KEY, MAX_SEED, MAX_STEPS, MAX_STYLE, MAX_TAKE};
 
 /// What the controls ask for, of the length, tempo and model of another request.
 pub(super) fn asked(params: &FlowloopParams, like: &Request) -> Request {
@@ -15,6 +16,7 @@ pub(super) fn asked(params: &FlowloopParams, like: &Request) -> Request {
         steps: make.steps.value() as u32,
         solver: make.solver.value().into(),
         style: make.style.value() as u16,
+        key: make.key.value() as u8,
         guidance: hundredths(make.guidance.value().into()),
         variation: thousandths(make.variation.value().into()),
         take: make.take.value() as u16,
@@ -37,7 +39,8 @@ pub(super) fn recall(request: &Request, params: &FlowloopParams, hand: &Hand, ba
     };
     hand.set_plain(&make.solver, solver);
     hand.set_plain(&make.style, whole(request.style.into(), MAX_STYLE));
-    if request.style > 0 {
+    hand.set_plain(&make.key, whole(request.key.into(), MAX_KEY));
+    if request.style > 0 || request.key > 0 {
         hand.set_plain(&make.guidance, f32::from(request.guidance) / 100.0);
     }
     hand.set_plain(&make.variation, f32::from(request.variation) / 1000.0);
@@ -69,12 +72,24 @@ pub(super) fn style(request: &Request, labels: &[String]) -> String {
     }
 }
 
-/// Style and steps in a word or two.
+/// The key, where one was asked for.
+fn key(request: &Request) -> Option<Key> {
+    Key::from_number(usize::from(request.key).checked_sub(1)?)
+}
+
+/// Style and key.
+pub(super) fn kind(request: &Request, labels: &[String]) -> String {
+    let key = key(request).map_or(String::new(), |key| format!(" · {}", key.short()));
+    style(request, labels) + &key
+}
+
+/// Style, key and steps in a word or two.
 pub(super) fn short(request: &Request, labels: &[String]) -> String {
     let varied = if request.variation > 0 { format!(" v{}", request.take) } else { String::new() };
+    let key = key(request).map_or(String::new(), |key| format!("{} ", key.short()));
     match request.style {
-        0 => format!("{} steps{varied}", request.steps),
-        _ => format!("{} {}{varied}", style(request, labels), request.steps),
+        0 => format!("{key}{} steps{varied}", request.steps),
+        _ => format!("{} {key}{}{varied}", style(request, labels), request.steps),
     }
 }
 
@@ -85,7 +100,8 @@ pub(super) fn describe(request: &Request, labels: &[String]) -> String {
         (steps, Solver::Euler) => format!("{steps} steps"),
         (steps, Solver::Heun) => format!("{steps} Heun steps"),
     };
-    let mut text = format!("seed {} · {} · {steps}", seed(request), style(request, labels));
+    let key = key(request).map_or(String::new(), |key| format!(" · {key}"));
+    let mut text = format!("seed {} · {}{key} · {steps}", seed(request), style(request, labels));
     if request.guidance != 100 {
         text += &format!(" · guidance {:.2}", f32::from(request.guidance) / 100.0);
     }
@@ -95,17 +111,18 @@ pub(super) fn describe(request: &Request, labels: &[String]) -> String {
     text
 }
 
-/// The same as a file's name without its extension.
+/// The same as a file's name without its extension, in the words that `flowloop train` reads.
 pub(super) fn file_name(request: &Request, labels: &[String]) -> String {
     let style = match request.style {
         0 => String::new(),
         _ => format!("-{}", style(request, labels)),
     };
+    let key = key(request).map_or(String::new(), |key| format!("-{}", key.short()));
     let varied = if request.variation > 0 { format!("-take{}", request.take) } else { String::new() };
     let bpm = format!("{:.2}", request.bpm());
     let bpm = bpm.trim_end_matches('0').trim_end_matches('.');
-    let name = format!("seed{}{style}{varied}-{}beats-{bpm}bpm", seed(request), request.beats);
-    name.chars().map(|c| if c.is_alphanumeric() || "-._".contains(c) { c } else { '-' }).collect()
+    let name = format!("seed{}{style}{key}{varied}-{}beats-{bpm}bpm", seed(request), request.beats);
+    name.chars().map(|c| if c.is_alphanumeric() || "-._#".contains(c) { c } else { '-' }).collect()
 }
 
 #[cfg(test)]
@@ -119,12 +136,14 @@ mod tests {
         assert_eq!(describe(&plain, &labels), "seed 7 · any style · 8 steps");
         assert_eq!(file_name(&plain, &labels), "seed7-8beats-120bpm");
         let rich = Request { morph: 250, style: 2, guidance: 150, variation: 400, take: 3, ..plain };
-        let rich = Request { solver: Solver::Heun, centi_bpm: 17_450, ..rich };
+        let rich = Request { solver: Solver::Heun, centi_bpm: 17_450, key: 13, ..rich };
         assert_eq!(
             describe(&rich, &labels),
-            "seed 7.25 · drum & bass · 8 Heun steps · guidance 1.50 · 40 % variation, take 3"
+            "seed 7.25 · drum & bass · F# minor · 8 Heun steps · guidance 1.50 · 40 % variation, take 3"
         );
-        assert_eq!(file_name(&rich, &labels), "seed7.25-drum---bass-take3-8beats-174.5bpm");
+        assert_eq!(file_name(&rich, &labels), "seed7.25-drum---bass-F#m-take3-8beats-174.5bpm");
+        assert_eq!([kind(&rich, &labels), kind(&plain, &labels)], ["drum & bass · F#m", "any style"]);
+        assert_eq!(short(&Request { key: 2, ..plain }, &labels), "Cmaj 8 steps");
         assert_eq!(style(&Request { style: 9, ..plain }, &labels), "style 9");
     }
 }

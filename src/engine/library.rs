@@ -34,6 +34,8 @@ pub struct ModelInfo {
     pub hash: String,
     /// Names of its styles; empty until its file was read.
     pub labels: Vec<String>,
+    /// Of each style, any being the first, whether the key makes a difference.
+    pub keyed: Vec<bool>,
     /// What to do about a file that was not found.
     pub missing: Option<String>,
 }
@@ -47,6 +49,8 @@ pub struct ModelCard {
     pub name: String,
     /// Names of its styles.
     pub labels: Vec<String>,
+    /// Those of them that it makes in any key.
+    pub keyed: Vec<String>,
     /// Sources, licences and credits.
     pub credits: String,
     /// Its loops have a multiple of so many beats.
@@ -90,6 +94,7 @@ impl ModelCard {
         Self {
             path: path.map(Path::to_path_buf),
             name: header.name,
+            keyed: if header.net.keys { header.keyed } else { Vec::new() },
             labels: header.labels,
             credits: header.credits,
             beats: (stride / latents).max(1),
@@ -105,6 +110,7 @@ impl ModelCard {
             path: path.map(Path::to_path_buf),
             name,
             labels: Vec::new(),
+            keyed: Vec::new(),
             credits: String::new(),
             beats: 1,
             trained_steps: 0,
@@ -138,15 +144,22 @@ impl ModelInfo {
     /// The built-in model.
     pub(super) fn built_in() -> Self {
         let header = embedded_header().ok();
-        let (name, labels) = header.map(|h| (h.name, h.labels)).unwrap_or_default();
-        Self { name, path: None, hash: String::new(), labels, missing: None }
+        let (name, keyed, labels) = header.map(|h| (h.name.clone(), keyed(&h), h.labels)).unwrap_or_default();
+        Self { name, path: None, hash: String::new(), labels, keyed, missing: None }
     }
 
     /// As much as a state tells.
     pub(super) fn of(saved: &SavedModel) -> Self {
         let path = Some(PathBuf::from(&saved.path)).filter(|p| !p.as_os_str().is_empty());
-        Self { name: saved.name.clone(), path, hash: saved.hash.clone(), labels: Vec::new(), missing: None }
+        let (name, hash) = (saved.name.clone(), saved.hash.clone());
+        Self { name, path, hash, labels: Vec::new(), keyed: Vec::new(), missing: None }
     }
+}
+
+/// Of each style, any being the first, whether the key makes a difference.
+fn keyed(header: &Header) -> Vec<bool> {
+    let labels = (0..header.labels.len()).map(Some);
+    std::iter::once(None).chain(labels).map(|label| header.is_keyed(label)).collect()
 }
 
 /// Reads a model file whole and checks that the plugin can play it; the error says what to do.
@@ -167,6 +180,7 @@ pub(super) fn examine(path: &Path, home: &Home) -> Result<(SavedModel, ModelInfo
         relative: parts.unwrap_or_default().join("/"),
     };
     let info = ModelInfo {
+        keyed: keyed(&model.header),
         name: model.header.name,
         path: Some(path),
         hash: model.hash,
@@ -186,8 +200,9 @@ pub(super) fn find(saved: &SavedModel, home: &Home) -> Option<ModelInfo> {
     let is_it = |path: &PathBuf| hash_of(path).is_ok_and(|hash| hash == saved.hash);
     let path = first.find(is_it).or_else(|| all(home).into_iter().find(is_it))?;
     let bytes = read_whole(&path).ok()?;
-    let labels = Header::from_bytes(&bytes, "the model").map(|h| h.labels).unwrap_or_default();
-    Some(ModelInfo { path: Some(path), labels, ..ModelInfo::of(saved) })
+    let header = Header::from_bytes(&bytes, "the model").ok();
+    let (keyed, labels) = header.map(|h| (keyed(&h), h.labels)).unwrap_or_default();
+    Some(ModelInfo { path: Some(path), labels, keyed, ..ModelInfo::of(saved) })
 }
 
 /// The file in the folder of models that has a short name.

@@ -23,7 +23,7 @@ impl Pace {
 
 /// Evaluations of the net behind a clip, of one loop each. A variation's base is mostly known.
 fn evaluations(request: &Request) -> f64 {
-    let guided = request.style > 0 && request.guidance != 100;
+    let guided = (request.style > 0 || request.key > 0) && request.guidance != 100;
     let part = if request.variation == 0 { 1.0 } else { f64::from(request.variation) / 1000.0 };
     let steps = (f64::from(request.steps) * part).ceil();
     let slopes = if request.solver == Solver::Heun { 2.0 * steps - 1.0 } else { steps };

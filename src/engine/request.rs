@@ -1,6 +1,7 @@
 //! What an instance asks for, and the same in the generator's words.
 
 use crate::flow::solver::Solver;
+use crate::key::Key;
 use crate::model::Job;
 use crate::model::generator::{MAX_BEATS, TEMPO};
 use crate::model::job::PLAIN;
@@ -24,7 +25,10 @@ pub struct Request {
     pub beats: u32,
     /// Style: 1 is the model's first label; 0, or one that the model lacks, is any.
     pub style: u16,
-    /// How closely the style is followed, in hundredths: 100 is the plain net.
+    /// Key: 1 is the first ([`Key::from_number`]); 0, or one that there is not, is any.
+    #[serde(default)]
+    pub key: u8,
+    /// How closely style and key are followed, in hundredths: 100 is the plain net.
     #[serde(default = "plain")]
     pub guidance: u16,
     /// How far from the seed's own loop, in thousandths: 0 is that loop, 1000 another one.
@@ -56,6 +60,7 @@ impl Request {
             solver: Solver::Euler,
             beats,
             style,
+            key: 0,
             guidance: PLAIN,
             variation: 0,
             take: 0,
@@ -70,7 +75,7 @@ impl Request {
     }
 
     /// The same clip in the one way of asking for it: within the ranges, and equal to every other request
-    /// for it (no guidance without a style, no take of nothing, the next seed instead of a whole morph).
+    /// for it (no guidance without a style or a key, no take of nothing, the next seed instead of a whole morph).
     /// Deliveries name requests in this form.
     pub fn normalised(self) -> Self {
         let job = self.job().normalised();
@@ -82,6 +87,7 @@ impl Request {
             solver: self.solver,
             beats: self.beats.clamp(1, MAX_BEATS),
             style: job.label.map_or(0, |_| self.style),
+            key: job.key.map_or(0, |_| self.key),
             guidance: job.guidance,
             variation: job.variation,
             take: job.take,
@@ -100,6 +106,7 @@ impl Request {
             beats: self.beats,
             bpm: self.bpm(),
             label: usize::from(self.style).checked_sub(1),
+            key: usize::from(self.key).checked_sub(1).and_then(Key::from_number),
             guidance: self.guidance,
             variation: self.variation,
             take: self.take,

@@ -1,7 +1,7 @@
 //! What a bar of music is like, in numbers that need no learnt network: spectrum, timbre, harmony,
 //! rhythm, width.
 //!
-//! Sources: MFCC: Davis and Mermelstein, 1980; chroma: Fujishima, 1999; onset envelope: spectral
+//! Sources: MFCC: Davis and Mermelstein, 1980; onset envelope: spectral
 //! flux of log-mel bands (Böck and Widmer, 2013).
 
 use std::f32::consts::PI;
@@ -19,8 +19,6 @@ const FRAMES_PER_BEAT: usize = 32;
 const BANDS: usize = 40;
 /// Cepstral coefficients, the level left out.
 const COEFFICIENTS: usize = 20;
-/// Samples a window of the chroma: a semitone at 130 Hz.
-const CHROMA_WINDOW: usize = 8192;
 /// Chroma spectra a beat.
 const CHROMA_PER_BEAT: usize = 4;
 /// Beats of a bar.
@@ -31,6 +29,8 @@ const SLOTS: usize = 16;
 const WIDTHS: usize = 8;
 /// Quietest level that counts, in decibels.
 const FLOOR: f32 = -72.0;
+/// Level of a band about which nobody hears how wide it is, in decibels.
+const NARROW: f32 = -60.0;
 
 /// Name and length of the groups of a feature vector, in order.
 pub const GROUPS: [(&str, usize); 5] =
@@ -51,7 +51,7 @@ pub fn of(clip: &Clip) -> Vec<Vec<f32>> {
     let mid: Vec<f32> = clip.samples[0].iter().zip(&clip.samples[1]).map(|(l, r)| (l + r) / 2.0).collect();
     let side: Vec<f32> = clip.samples[0].iter().zip(&clip.samples[1]).map(|(l, r)| (l - r) / 2.0).collect();
     let (mel, wide) = (log_mel(&mid, clip, beats), log_mel(&side, clip, beats));
-    let chroma = chroma(&mid, clip, beats);
+    let chroma = measure::chroma(&mid, clip.sample_rate, beats * CHROMA_PER_BEAT);
     let onsets = measure::onsets(clip);
     let (bars, bar) = ((beats / BAR).max(1), beats.min(BAR));
     let rows = |all: &[f32], bar_index: usize, per_beat: usize, width: usize| -> Vec<f32> {
@@ -83,23 +83,6 @@ fn log_mel(signal: &[f32], clip: &Clip, beats: usize) -> Vec<f32> {
     for (frame, out) in spectra.chunks_exact(framing.bins()).zip(out.chunks_exact_mut(BANDS)) {
         let power: Vec<f32> = frame.iter().map(|c| c.norm_sqr()).collect();
         bank.decibels(&power, out);
-    }
-    out
-}
-
-/// `[frame][pitch class]`, power between 65 Hz and 2.1 kHz.
-fn chroma(signal: &[f32], clip: &Clip, beats: usize) -> Vec<f32> {
-    let framing = Framing::new(CHROMA_WINDOW);
-    let frames = beats * CHROMA_PER_BEAT;
-    let mut spectra = Vec::new();
-    framing.analyse(signal, &centres(signal.len(), frames), &mut spectra);
-    let hertz = |bin: usize| bin as f32 * clip.sample_rate as f32 / CHROMA_WINDOW as f32;
-    let class = |bin: usize| (12.0 * (hertz(bin) / 440.0).log2() + 69.0).round().rem_euclid(12.0) as usize;
-    let bins: Vec<(usize, usize)> =
-        (1..framing.bins()).filter(|b| (65.0..2100.0).contains(&hertz(*b))).map(|b| (b, class(b))).collect();
-    let mut out = vec![0.0; frames * 12];
-    for (frame, out) in spectra.chunks_exact(framing.bins()).zip(out.chunks_exact_mut(12)) {
-        bins.iter().for_each(|(bin, class)| out[*class] += frame[*bin].norm_sqr());
     }
     out
 }
@@ -158,12 +141,28 @@ fn rhythm(onsets: &[f32], index: usize, bar: usize, beats: usize) -> Vec<f32> {
     out
 }
 
-/// Side by mid in decibels, a group of bands each.
+/// Side by mid in decibels, a group of bands each; the nearer to 0, the less is heard of both.
 fn width(mid: &[f32], side: &[f32]) -> Vec<f32> {
     let group = BANDS / WIDTHS;
     let level = |rows: &[f32], g: usize| {
         let power = |row: &[f32]| row[g * group..(g + 1) * group].iter().map(|d| 10f32.powf(d / 10.0)).sum::<f32>();
-        10.0 * rows.chunks_exact(BANDS).map(power).sum::<f32>().max(1e-9).log10()
+        let unheard = (rows.len() / BANDS * group) as f32 * 10f32.powf(NARROW / 10.0);
+        10.0 * (rows.chunks_exact(BANDS).map(power).sum::<f32>() + unheard).log10()
     };
     (0..WIDTHS).map(|g| level(side, g) - level(mid, g)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_heard_is_neither_wide_nor_narrow() {
+        let rows = |db: f32| vec![db; 4 * BANDS];
+        let near = |found: Vec<f32>, wanted: f32| found.iter().all(|v| (v - wanted).abs() < 0.5);
+        assert!(near(width(&rows(-20.0), &rows(-32.0)), -12.0));
+        assert!(near(width(&rows(FLOOR), &rows(FLOOR)), 0.0));
+        // A rustle that one loop has and another has not.
+        assert!(near(width(&rows(-69.0), &rows(FLOOR)), 0.0));
+    }
 }

@@ -1,6 +1,7 @@
 //! Keys, chords and how one leads to the next.
 
 use super::dice::Dice;
+use crate::key::{Key, Mode};
 
 /// Semitones of a scale's seven degrees.
 type Scale = [i32; 7];
@@ -20,7 +21,7 @@ const PROGRESSIONS: [[i32; 4]; 14] = [
 ];
 
 /// A key and the chords of a loop.
-pub struct Key {
+pub struct Harmony {
     root: i32,
     scale: Scale,
     progression: [i32; 4],
@@ -28,7 +29,12 @@ pub struct Key {
     per_bar: usize,
 }
 
-impl Key {
+impl Harmony {
+    /// Tonic and mode; the scale's third decides.
+    pub fn named(&self) -> Key {
+        Key::new(self.root, if self.scale[2] == 4 { Mode::Major } else { Mode::Minor })
+    }
+
     /// A key whose root lies within a register of MIDI keys.
     pub fn draw(register: (f64, f64), dice: &mut Dice) -> Self {
         Self {
@@ -75,7 +81,7 @@ mod tests {
 
     #[test]
     fn voices_take_short_ways() {
-        let key = Key { root: 60, scale: SCALES[4], progression: [0, 3, 4, 0], per_bar: 1 };
+        let key = Harmony { root: 60, scale: SCALES[4], progression: [0, 3, 4, 0], per_bar: 1 };
         let tonic = key.lead(0, &[0, 2, 4], None);
         assert_eq!(tonic, [60, 64, 67]);
         // C to F by the nearest inversion: c stays, e to f, g to a.
@@ -85,7 +91,7 @@ mod tests {
 
     #[test]
     fn two_chords_a_bar_change_in_the_middle() {
-        let key = Key { root: 60, scale: SCALES[0], progression: [0, 3, 4, 5], per_bar: 2 };
+        let key = Harmony { root: 60, scale: SCALES[0], progression: [0, 3, 4, 5], per_bar: 2 };
         assert_eq!([key.chord(0, 7), key.chord(0, 8), key.chord(1, 0), key.chord(2, 0)], [0, 3, 4, 0]);
     }
 }

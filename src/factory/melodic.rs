@@ -5,9 +5,10 @@
 
 use super::dice::Dice;
 use super::effects::Taste;
-use super::harmony::Key;
+use super::harmony::Harmony;
 use super::hold_out::{Side, of_few};
 use super::pattern::{Rhythm, STEPS, step_of};
+use crate::key::Key;
 
 /// Slowest and fastest tempo in beats per minute.
 pub const TEMPO: (f64, f64) = (72.0, 174.0);
@@ -135,6 +136,8 @@ pub struct Note {
 pub struct Score {
     /// 4/4 bars.
     pub bars: u32,
+    /// What its scale is on.
+    pub key: Key,
     /// Its notes, bar by bar.
     pub notes: Vec<Note>,
 }
@@ -145,7 +148,7 @@ type Idea = Vec<(usize, usize, f64, Vec<i32>)>;
 impl Score {
     /// A score of one idea, its answer, and both again, over a progression.
     pub fn draw(part: &Part, bars: u32, dice: &mut Dice) -> Self {
-        let key = Key::draw(part.register, dice);
+        let key = Harmony::draw(part.register, dice);
         let (rhythm, line) = *dice.pick(part.ideas);
         let swing = if dice.chance(0.3) { dice.between(0.05, 0.3) } else { 0.0 };
         let held = dice.between(0.35, 1.0);
@@ -180,7 +183,7 @@ impl Score {
                 notes.extend(keys.into_iter().map(|key| Note { key, at, length, velocity, from }));
             }
         }
-        Self { bars, notes }
+        Self { bars, key: key.named(), notes }
     }
 }
 
@@ -271,6 +274,7 @@ fn degrees(line: Line, steps: &[(usize, f64)], dice: &mut Dice) -> Vec<Vec<i32>>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::Mode;
 
     #[test]
     fn scores_stay_in_their_loop_scale_and_register() {
@@ -281,6 +285,8 @@ mod tests {
             classes.sort_unstable();
             classes.dedup();
             assert!(classes.len() <= 7, "{}: {classes:?}", part.name);
+            let other = (score.key.tonic() as i32 + if score.key.mode() == Mode::Major { 3 } else { 4 }) % 12;
+            assert!(!classes.contains(&other), "{}: {classes:?} in {}", part.name, score.key);
             for note in &score.notes {
                 assert!((20..=100).contains(&note.key), "{}: {note:?}", part.name);
                 assert!((0.0..32.0).contains(&note.at) && note.at + note.length <= 32.0, "{note:?}");

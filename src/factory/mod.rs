@@ -28,6 +28,7 @@ use std::ops::ControlFlow;
 use rayon::prelude::*;
 
 use crate::clip::Clip;
+use crate::key::Key;
 use dice::Dice;
 use hold_out::Side;
 use melodic::{PARTS, Part, Score};
@@ -45,7 +46,9 @@ pub struct FactoryLoop {
     pub clip: Clip,
     /// Its style (drums) or part (melodic).
     pub label: &'static str,
-    /// A name without spaces that is unique in its set.
+    /// Its key, when it is melodic.
+    pub key: Option<Key>,
+    /// A name without spaces that is unique in its set, with the key.
     pub name: String,
     /// The names of its sounds, joined by `+`.
     pub source: String,
@@ -134,22 +137,23 @@ fn render_loop(bank: &SoundBank, plan: &Plan, options: &SetOptions, index: usize
     let mut dice = Dice::new(options.seed, first + index as u64);
     let bars = *dice.pick(&BARS);
     let bars = options.bars.unwrap_or(bars);
-    let (label, clip, source) = match plan {
+    let (label, key, clip, source) = match plan {
         Plan::Drums(style) => {
             let bpm = dice.whole(style.tempo);
             let pattern = Pattern::draw(style, bars, &mut dice);
             let kit = bank.draw_kit(make(style, &mut dice), options.side, &mut dice);
             let clip = render::drums(&pattern, style, &kit, bpm, &mut dice);
-            (style.name, clip, kit.source(&pattern.roles()))
+            (style.name, None, clip, kit.source(&pattern.roles()))
         }
         Plan::Melodic(part) => {
             let bpm = dice.whole(melodic::TEMPO);
             let score = Score::draw(part, bars, &mut dice);
             let (instrument, source) = instrument(bank, part, options.side, &mut dice)?;
-            (part.name, render::melodic(&score, part, instrument, bpm, &mut dice), source)
+            (part.name, Some(score.key), render::melodic(&score, part, instrument, bpm, &mut dice), source)
         }
     };
-    Ok(FactoryLoop { clip, label, name: format!("{label}-{index:05}"), source })
+    let of_key = key.map_or(String::new(), |key| format!("_{}", key.short()));
+    Ok(FactoryLoop { clip, label, key, name: format!("{label}-{index:05}{of_key}"), source })
 }
 
 fn make(style: &Style, dice: &mut Dice) -> Make {

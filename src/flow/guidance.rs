@@ -1,8 +1,8 @@
-//! Guidance: the velocity pushed away from "any label" towards the wanted one,
-//! `v = v_any + strength (v_label - v_any)`; 1 is the plain net, more follows the label more closely.
+//! Guidance: the velocity pushed away from "any label and key" towards the wanted ones,
+//! `v = v_any + strength (v_wanted - v_any)`; 1 is the plain net, more follows label and key more closely.
 //!
 //! Source: Ho and Salimans, "Classifier-Free Diffusion Guidance", 2022 (arXiv 2207.12598). The net has
-//! to have been trained with some of its labels left out.
+//! to have been trained with some of its labels and keys left out.
 
 use burn::tensor::Tensor;
 
@@ -18,15 +18,15 @@ pub struct Guided<'a, V> {
 
 impl<V: Velocity> Velocity for Guided<'_, V> {
     fn velocity(&self, x: Tensor<3>, t: Tensor<1>, conditions: &[Condition]) -> Tensor<3> {
-        if self.strength == 1.0 || conditions.iter().all(|c| c.label.is_none()) {
+        let any: Vec<Condition> = conditions.iter().map(|c| Condition::any(c.bpm)).collect();
+        if self.strength == 1.0 || any == conditions {
             return self.net.velocity(x, t, conditions);
         }
         let batch = x.dims()[0];
-        let any = conditions.iter().map(|c| Condition { label: None, ..c.clone() });
-        let both: Vec<Condition> = any.chain(conditions.iter().cloned()).collect();
+        let both = [any.as_slice(), conditions].concat();
         let v = self.net.velocity(Tensor::cat(vec![x.clone(), x], 0), Tensor::cat(vec![t.clone(), t], 0), &both);
-        let (any, label) = (v.clone().narrow(0, 0, batch), v.narrow(0, batch, batch));
-        any.clone() + (label - any) * self.strength
+        let (any, wanted) = (v.clone().narrow(0, 0, batch), v.narrow(0, batch, batch));
+        any.clone() + (wanted - any) * self.strength
     }
 }
 
@@ -37,26 +37,33 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
+    use crate::key::Key;
 
-    /// The velocity of a loop is its label, -1 for any; counts what it was asked for.
+    /// The velocity of a loop is its label, -1 for any, and a tenth of its key; counts what it was asked for.
     struct Labels(Cell<usize>);
 
     impl Velocity for Labels {
         fn velocity(&self, x: Tensor<3>, t: Tensor<1>, conditions: &[Condition]) -> Tensor<3> {
             assert_eq!((x.dims()[0], t.dims()[0]), (conditions.len(), conditions.len()));
             self.0.set(self.0.get() + conditions.len());
-            let rows = conditions.iter().map(|c| c.label.map_or(-1.0, |l| l as f32));
+            let row =
+                |c: &Condition| c.label.map_or(-1.0, |l| l as f32) + c.key.map_or(0.0, |k| 0.1 * k.number() as f32);
+            let rows = conditions.iter().map(row);
             let rows = rows.map(|v| Tensor::<3>::full([1, 2, 3], v, &x.device())).collect();
             Tensor::cat(rows, 0)
         }
     }
 
     fn velocity(strength: f32, labels: &[Option<usize>]) -> (Vec<f32>, usize) {
+        let any = Condition::any(120.0);
+        of(strength, &labels.iter().map(|label| Condition { label: *label, ..any }).collect::<Vec<_>>())
+    }
+
+    fn of(strength: f32, conditions: &[Condition]) -> (Vec<f32>, usize) {
         let net = Labels(Cell::new(0));
-        let conditions: Vec<_> = labels.iter().map(|label| Condition { bpm: 120.0, label: *label }).collect();
-        let x = Tensor::<3>::zeros([labels.len(), 2, 3], &Device::flex());
-        let t = Tensor::<1>::zeros([labels.len()], &Device::flex());
-        let v = Guided { net: &net, strength }.velocity(x, t, &conditions);
+        let x = Tensor::<3>::zeros([conditions.len(), 2, 3], &Device::flex());
+        let t = Tensor::<1>::zeros([conditions.len()], &Device::flex());
+        let v = Guided { net: &net, strength }.velocity(x, t, conditions);
         let values = v.into_data().try_into_vec::<f32>().unwrap();
         (values.chunks(6).map(|row| row[0]).collect(), net.0.get())
     }
@@ -68,5 +75,11 @@ mod tests {
         assert_eq!(velocity(2.0, &[Some(3)]), (vec![7.0], 2));
         assert_eq!(velocity(0.5, &[Some(3), Some(5)]), (vec![1.0, 2.0], 4));
         assert_eq!(velocity(3.0, &[None, Some(1)]), (vec![-1.0, 5.0], 4));
+    }
+
+    #[test]
+    fn a_key_alone_is_followed_too() {
+        let key = Key::from_number(5);
+        assert_eq!(of(2.0, &[Condition { key, ..Condition::any(120.0) }]), (vec![0.0], 2));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! In: noise `[batch, channel, frame]` and a [`Velocity`] source; out: latents of the same shape,
 //! standardised. [`objective`] trains the net, [`solver`] integrates it, [`guidance`] makes it follow a
-//! label, [`noise`] turns a seed into the starting point on the CPU (so that each device starts from
+//! label and a key, [`noise`] turns a seed into the starting point on the CPU (so that each device starts from
 //! the same numbers), and [`unet`] is the net, on whatever Burn device its tensors live on; [`packed`] is the
 //! same net on the CPU, several times sooner.
 //!
@@ -19,13 +19,24 @@ pub mod unet;
 
 use burn::tensor::Tensor;
 
+use crate::key::Key;
+
 /// What a loop should be like, beside its noise. One entry per loop of the batch.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Condition {
     /// Tempo in beats per minute.
     pub bpm: f64,
     /// Index of the label, or None for "any".
     pub label: Option<usize>,
+    /// Its key, or None for "any".
+    pub key: Option<Key>,
+}
+
+impl Condition {
+    /// Any loop at a tempo.
+    pub fn any(bpm: f64) -> Self {
+        Self { bpm, label: None, key: None }
+    }
 }
 
 /// A source of the velocity `v(x_t, t)`, the net of the flow.

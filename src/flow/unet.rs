@@ -16,6 +16,7 @@ use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use super::layers::{Block, Padding, Up, conv3, down, each_frame};
 use super::preconditioning::Preconditioning;
 use super::{Condition, Velocity};
+use crate::key::Key;
 
 /// The size of a net, all that is needed to build it.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -39,6 +40,9 @@ pub struct UNetConfig {
     /// Labels the net knows (needs blocks).
     #[serde(default)]
     pub labels: usize,
+    /// Whether the net is told the key (needs blocks).
+    #[serde(default)]
+    pub keys: bool,
     /// Channels of the blocks before the first and after the last strided layer, at the full number of
     /// frames; 0 for none. The last transposed layer has as many: `last_width`.
     #[serde(default)]
@@ -54,8 +58,8 @@ const BEATS_PER_BAR: usize = 4;
 const PHASES: usize = 6;
 /// Octaves of the time features given to blocks.
 const TIME_OCTAVES: usize = 6;
-/// Value of the input of the label that is wanted: one input among many would be learnt slowly.
-const LABEL: f32 = 4.0;
+/// Value of the input of the label, or the key, that is wanted: one input among many would be learnt slowly.
+const WANTED: f32 = 4.0;
 /// Width of the condition given to blocks.
 const CONDITION: usize = 256;
 /// Bounds that keep a hostile configuration from asking for all memory.
@@ -75,6 +79,7 @@ impl UNetConfig {
             blocks: 0,
             frames_per_beat: None,
             labels: 0,
+            keys: false,
             stem: 0,
             preconditioned: false,
         }
@@ -97,6 +102,9 @@ impl UNetConfig {
         if self.blocks > 8 || self.labels > 4096 || self.frames_per_beat == Some(0) {
             return Err("blocks, labels or frames a beat are out of range".into());
         }
+        if self.keys && self.blocks == 0 {
+            return Err("a net that is told the key needs blocks".into());
+        }
         if self.blocks > 0 && self.widths.iter().any(|w| w % 32 != 0) {
             return Err("widths must be multiples of 32 when blocks are used".into());
         }
@@ -115,14 +123,24 @@ impl UNetConfig {
         levels + self.stem * (4 * widest + 24 * self.blocks * self.stem)
     }
 
-    /// The same net for another number of labels (none when it takes no condition).
-    pub fn with_labels(self, labels: usize) -> Self {
+    /// The same net for another number of labels, told the key or not; a net that takes no condition is told
+    /// neither.
+    pub fn told(self, labels: usize, keys: bool) -> Self {
         let labels = if self.conditioned() { labels } else { 0 };
-        Self { labels, ..self }
+        Self { labels, keys: keys && self.conditioned(), ..self }
     }
 
     fn conditioned(&self) -> bool {
         self.blocks > 0
+    }
+
+    /// What the net is told of a loop, in numbers: tempo, keys, labels.
+    fn known(&self) -> usize {
+        1 + self.key_inputs() + self.labels
+    }
+
+    fn key_inputs(&self) -> usize {
+        if self.keys { Key::COUNT } else { 0 }
     }
 }
 
@@ -189,17 +207,20 @@ impl UNet {
         }
     }
 
-    /// Inputs of the condition's first layer: time, tempo, and the labels last.
+    /// Inputs of the condition's first layer: time, tempo, the keys where it is told them, and the labels last.
     pub fn condition_inputs(config: &UNetConfig) -> usize {
-        1 + 2 * TIME_OCTAVES + 1 + config.labels
+        Self::FIRST_KEY + config.known() - 1
     }
+
+    /// Which of them is the first of the keys.
+    pub const FIRST_KEY: usize = 1 + 2 * TIME_OCTAVES + 1;
 
     /// What the net was built from.
     pub fn config(&self) -> &UNetConfig {
         &self.config
     }
 
-    /// `[batch, condition]` for the blocks, from times, tempi and labels.
+    /// `[batch, condition]` for the blocks, from times, tempi, keys and labels.
     fn condition(&self, t: &Tensor<1>, conditions: &[Condition]) -> Option<Tensor<2>> {
         let mlp = self.condition.first()?;
         let batch = t.dims()[0];
@@ -210,7 +231,7 @@ impl UNet {
             let angle = time.clone() * frequency;
             features.extend([angle.clone().cos(), angle.sin()]);
         }
-        let (known, width) = (known_features(&self.config, batch, conditions), 1 + self.config.labels);
+        let (known, width) = (known_features(&self.config, batch, conditions), self.config.known());
         features.push(Tensor::from_data(TensorData::new(known, [batch, width]), &device));
         let hidden = silu(mlp.inner.forward(Tensor::cat(features, 1)));
         Some(silu(mlp.outer.forward(hidden)))
@@ -245,14 +266,17 @@ pub(super) fn time_frequencies() -> impl Iterator<Item = f32> {
     (0..TIME_OCTAVES).map(|octave| std::f32::consts::PI * (1 << octave) as f32 / 2.0)
 }
 
-/// What the condition has beside the time: tempo and label, `[batch, 1 + labels]`.
+/// What the condition has beside the time: tempo, key and label, `[batch, 1 + keys + labels]`.
 pub(super) fn known_features(config: &UNetConfig, batch: usize, conditions: &[Condition]) -> Vec<f32> {
-    let width = 1 + config.labels;
+    let width = config.known();
     let mut known = vec![0f32; batch * width];
     for (row, condition) in known.chunks_exact_mut(width).zip(conditions) {
         row[0] = (condition.bpm / 120.0).log2() as f32;
-        if let Some(slot) = condition.label.and_then(|label| row.get_mut(1 + label)) {
-            *slot = LABEL;
+        if let Some(key) = condition.key.filter(|_| config.keys) {
+            row[1 + key.number()] = WANTED;
+        }
+        if let Some(slot) = condition.label.and_then(|label| row.get_mut(1 + config.key_inputs() + label)) {
+            *slot = WANTED;
         }
     }
     known

@@ -142,7 +142,7 @@ impl Generator {
         let net = &self.model.header.net;
         let frames = (TIMED_BEATS * crate::codec::LATENTS_PER_BEAT).next_multiple_of(net.stride());
         let noise = noise::of_seed(0, 0, net.channels, frames);
-        let conditions = [Condition { bpm: 120.0, label: None }];
+        let conditions = [Condition::any(120.0)];
         let mut least = f64::INFINITY;
         for round in 0..TIMED_ROUNDS + 2 {
             let path = Path { from: 1.0, steps: TIMED_STEPS, conditions: &conditions, correction: None };
@@ -189,7 +189,8 @@ impl Generator {
 
     /// Generates one clip; `progress` hears (step, steps) and may cancel.
     pub fn generate(&mut self, job: &Job, progress: &mut Progress<'_>) -> Result<Clip, GenerateError> {
-        let job = job.normalised();
+        let key = job.key.filter(|_| self.model.header.is_keyed(job.label));
+        let job = Job { key, ..*job }.normalised();
         if self.model.codec.is_none() {
             return Err(GenerateError::NoCodec);
         }
@@ -226,7 +227,7 @@ impl Generator {
             noise.iter_mut().zip(base).for_each(|(noise, base)| *noise = (1.0 - t) * base + t * *noise);
         }
         let total = before.saturating_add(steps);
-        let conditions = [Condition { bpm: job.bpm, label: job.label }];
+        let conditions = [Condition { bpm: job.bpm, label: job.label, key: job.key }];
         let steady = self.steady(job.whole_steps());
         let path = Path { from: job.start(), steps, conditions: &conditions, correction: Some(&steady) };
         let run = Run { path, solver: job.solver, guidance: job.guidance };

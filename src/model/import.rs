@@ -29,6 +29,7 @@ pub fn import_pytorch(checkpoint: &Path, mean_std: Option<&Path>, padding: Paddi
         credits: "Imported from a PyTorch checkpoint".into(),
         net,
         labels: Vec::new(),
+        keyed: Vec::new(),
         codec: None,
         trained_steps: 0,
     };

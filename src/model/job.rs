@@ -4,6 +4,7 @@
 use crate::clip::Provenance;
 use crate::flow::noise;
 use crate::flow::solver::Solver;
+use crate::key::Key;
 
 use super::Model;
 
@@ -24,8 +25,10 @@ pub struct Job {
     pub bpm: f64,
     /// Index of a label; None for any.
     pub label: Option<usize>,
-    /// How closely the label is followed, in hundredths: 100 ([`PLAIN`]) is the plain net, 0 is any
-    /// label; up to [`MAX_GUIDANCE`].
+    /// The key; None for any. What a model has never heard in a key sounds the same in all.
+    pub key: Option<Key>,
+    /// How closely label and key are followed, in hundredths: 100 ([`PLAIN`]) is the plain net, 0 is any
+    /// label in any key; up to [`MAX_GUIDANCE`].
     pub guidance: u16,
     /// How far from the seed's own loop, in thousandths: 0 is that loop, [`WHOLE`] another one. In
     /// between, new noise is mixed into its latents and taken away again.
@@ -52,7 +55,7 @@ pub fn hundredths(strength: f64) -> u16 {
 }
 
 impl Default for Job {
-    /// Seed 0 in 8 steps: 8 beats at 120 bpm, of any label.
+    /// Seed 0 in 8 steps: 8 beats at 120 bpm, of any label, in any key.
     fn default() -> Self {
         Self {
             seed: 0,
@@ -62,6 +65,7 @@ impl Default for Job {
             beats: 8,
             bpm: 120.0,
             label: None,
+            key: None,
             guidance: PLAIN,
             variation: 0,
             take: 0,
@@ -71,7 +75,7 @@ impl Default for Job {
 
 impl Job {
     /// The same clip in the one way of writing it: shares within their ranges, the next seed instead of
-    /// a whole morph, no guidance where there is no label to follow, no take of nothing.
+    /// a whole morph, no guidance where there is nothing to follow, no take of nothing.
     pub fn normalised(mut self) -> Self {
         self.morph = self.morph.min(WHOLE);
         if self.morph == WHOLE
@@ -81,9 +85,9 @@ impl Job {
         }
         self.guidance = self.guidance.min(MAX_GUIDANCE);
         if self.guidance == 0 {
-            self.label = None;
+            (self.label, self.key) = (None, None);
         }
-        if self.label.is_none() {
+        if self.label.is_none() && self.key.is_none() {
             self.guidance = PLAIN;
         }
         self.variation = self.variation.min(WHOLE);
@@ -152,6 +156,7 @@ impl Job {
             steps: self.steps,
             solver: self.solver.name().into(),
             label: self.label.and_then(|index| model.header.labels.get(index).cloned()),
+            key: self.key.map(|key| key.to_string()),
             guidance: self.guidance,
             variation: self.variation,
             take: self.take,
@@ -166,12 +171,14 @@ mod tests {
     #[test]
     fn equal_clips_are_written_alike() {
         let job = Job { seed: 7, label: Some(1), ..Job::default() };
+        let key = Key::from_number(9);
         let same = [
             (Job { morph: 1000, ..job }, Job { seed: 8, ..job }),
             (Job { morph: 60_000, ..job }, Job { seed: 8, ..job }),
             (Job { take: 5, ..job }, job),
             (Job { label: None, guidance: 250, ..job }, Job { label: None, ..job }),
-            (Job { guidance: 0, ..job }, Job { label: None, ..job }),
+            (Job { guidance: 0, key, ..job }, Job { label: None, ..job }),
+            (Job { label: None, key, guidance: 5000, ..job }, Job { label: None, key, guidance: MAX_GUIDANCE, ..job }),
             (Job { variation: 1001, take: 5, ..job }, Job { variation: 1000, take: 5, ..job }),
             (Job { guidance: 5000, ..job }, Job { guidance: MAX_GUIDANCE, ..job }),
         ];

@@ -55,6 +55,9 @@ pub struct Header {
     /// Names of the labels, in the net's order.
     #[serde(default)]
     pub labels: Vec<String>,
+    /// Those of them whose loops had keys, where the net is told the key; the others sound the same in all.
+    #[serde(default)]
+    pub keyed: Vec<String>,
     /// The codec's settings; None when another codec made the latents.
     #[serde(default)]
     pub codec: Option<CodecConfig>,
@@ -64,6 +67,12 @@ pub struct Header {
 }
 
 impl Header {
+    /// Whether it makes a difference in which key a loop of a label (None for any) is asked for.
+    pub fn is_keyed(&self, label: Option<usize>) -> bool {
+        let of = |label: usize| self.labels.get(label).is_some_and(|name| self.keyed.contains(name));
+        self.net.keys && label.is_none_or(of)
+    }
+
     /// Reads what a model file says of itself, without its weights; `what` names it in errors.
     pub fn from_bytes(bytes: &[u8], what: &str) -> Result<Self, ModelError> {
         let damaged = |reason: String| ModelError::Damaged { what: what.into(), reason };
@@ -156,6 +165,7 @@ impl Model {
             name: name.into(),
             credits: String::new(),
             labels: (0..net.labels).map(|i| i.to_string()).collect(),
+            keyed: Vec::new(),
             net,
             codec: None,
             trained_steps: 0,

@@ -32,7 +32,7 @@ use crate::playback::{self, Player, Settings, Transport};
 use audition::Listening;
 pub use clap::clap_entry;
 pub use monitor::{Monitor, Seen};
-pub use params::{FlowloopParams, MAX_SEED, MAX_STEPS, MAX_STYLE, MAX_TAKE};
+pub use params::{FlowloopParams, MAX_KEY, MAX_SEED, MAX_STEPS, MAX_STYLE, MAX_TAKE};
 use song::Song;
 use wish::Wish;
 

@@ -8,6 +8,7 @@ use nice_plug::prelude::*;
 use super::choices::{Bars, Mode, Slices, Solver, Swap};
 use super::memory::{Memory, ModelMemory, Past};
 use crate::engine::Session;
+use crate::key::Key;
 
 /// The largest seed.
 pub const MAX_SEED: i32 = 9999;
@@ -15,6 +16,8 @@ pub const MAX_SEED: i32 = 9999;
 pub const MAX_STEPS: i32 = 64;
 /// The largest number of a style: room for models of many labels.
 pub const MAX_STYLE: i32 = 32;
+/// The largest number of a key.
+pub const MAX_KEY: i32 = Key::COUNT as i32;
 /// The largest number of a take.
 pub const MAX_TAKE: i32 = 99;
 /// Reads the names of the model's labels.
@@ -74,7 +77,10 @@ pub struct GenerateParams {
     /// Style: 0 is any, 1 the model's first label.
     #[id = "style"]
     pub style: IntParam,
-    /// How strictly the style is kept, 0 to 4; 1 is as learnt.
+    /// Key: 0 is any, 1 C minor, 2 C major and so on.
+    #[id = "key"]
+    pub key: IntParam,
+    /// How strictly style and key are kept, 0 to 4; 1 is as learnt.
     #[id = "guidance"]
     pub guidance: FloatParam,
     /// How far a take goes from the seed's clip, 0 to 1: the time t from which it is made anew.
@@ -183,6 +189,7 @@ impl GenerateParams {
             steps: IntParam::new("Steps", 8, IntRange::Linear { min: 1, max: MAX_STEPS }),
             solver: EnumParam::new("Solver", Solver::Euler),
             style: style(labels),
+            key: key(),
             guidance: FloatParam::new("Guidance", 1.0, FloatRange::Linear { min: 0.0, max: 4.0 })
                 .with_step_size(0.01)
                 .with_value_to_string(formatters::v2s_f32_rounded(2)),
@@ -327,6 +334,19 @@ fn style(labels: Labels) -> IntParam {
         .with_string_to_value(Arc::new(parse))
 }
 
+/// Shown and typed by name, in short too: A minor, Am.
+fn key() -> IntParam {
+    let of = |number: i32| Key::from_number(usize::try_from(number - 1).ok()?);
+    let shown = move |number: i32| of(number).map_or(ANY.to_string(), |key| key.to_string());
+    let parse = |text: &str| match text.trim().eq_ignore_ascii_case(ANY) {
+        true => Some(0),
+        false => text.parse().ok().map(|key: Key| key.number() as i32 + 1),
+    };
+    IntParam::new("Key", 0, IntRange::Linear { min: 0, max: MAX_KEY })
+        .with_value_to_string(Arc::new(shown))
+        .with_string_to_value(Arc::new(parse))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -365,6 +385,10 @@ mod tests {
         }
         let styles: Vec<f32> = (0..=MAX_STYLE).map(|s| make.style.preview_normalized(s)).collect();
         round_trips(&make.style, &styles, 1e-6);
+        let keys: Vec<f32> = (0..=MAX_KEY).map(|k| make.key.preview_normalized(k)).collect();
+        round_trips(&make.key, &keys, 1e-6);
+        let typed = |text: &str| make.key.string_to_normalized_value(text).map(|v| make.key.preview_plain(v));
+        assert_eq!(["any", "Cm", "c major", "B", "nothing"].map(typed), [Some(0), Some(1), Some(2), Some(24), None]);
         assert_eq!(make.style.string_to_normalized_value("drum and bass"), Some(2.0 / MAX_STYLE as f32));
     }
 

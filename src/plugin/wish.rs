@@ -81,6 +81,7 @@ fn request(make: &GenerateParams, host: &Transport, model: u64) -> Request {
     Request {
         morph: thousandths(make.morph.value().into()),
         solver: make.solver.value().into(),
+        key: make.key.value() as u8,
         guidance: hundredths(make.guidance.value().into()),
         variation: thousandths(make.variation.value().into()),
         take: make.take.value() as u16,

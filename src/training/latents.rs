@@ -9,6 +9,7 @@ use crate::codec::{Codec, CodecConfig, CodecError, LATENTS_PER_BEAT, Latents};
 use crate::dataset::{Length, Loop};
 use crate::disk::read_whole;
 use crate::flow::Condition;
+use crate::key::Key;
 use crate::model::{Model, Spread, read_tensor};
 use crate::random::Philox;
 
@@ -23,6 +24,8 @@ pub struct LatentLoop {
     pub bpm: f64,
     /// Index of its label.
     pub label: Option<usize>,
+    /// Its key, where it is known.
+    pub key: Option<Key>,
     /// The noise that belongs to it, of the shape of `values`; without, each step draws some.
     pub noise: Option<Vec<f32>>,
 }
@@ -40,7 +43,7 @@ impl LatentLoop {
 
     /// What the net is told of it.
     pub fn condition(&self) -> Condition {
-        Condition { bpm: self.bpm, label: self.label }
+        Condition { bpm: self.bpm, label: self.label, key: self.key }
     }
 }
 
@@ -55,6 +58,8 @@ pub struct LatentSet {
     pub validation: Vec<LatentLoop>,
     /// Names of the labels.
     pub labels: Vec<String>,
+    /// Those of them of which most loops have keys, and of those that are gone on from.
+    pub keyed: Vec<String>,
     /// Per channel over the training loops (or the base's), before standardising.
     pub mean: Vec<f32>,
     /// Per channel over the training loops, before standardising; positive.
@@ -128,12 +133,13 @@ impl LatentSet {
     /// Loops of noise `[channel, frame]`: to measure with.
     pub fn of_noise(channels: usize, frames: usize, loops: u64) -> Self {
         let values = |i| Philox::new(0, i).normals(channels * frames);
-        let one = |i| LatentLoop { frames, values: values(i), bpm: 120.0, label: None, noise: None };
+        let one = |i| LatentLoop { frames, values: values(i), bpm: 120.0, label: None, key: None, noise: None };
         Self {
             channels,
             training: (0..loops).map(one).collect(),
             validation: Vec::new(),
             labels: Vec::new(),
+            keyed: Vec::new(),
             mean: vec![0.0; channels],
             std: vec![1.0; channels],
             spread: Spread::standard(channels),
@@ -162,18 +168,23 @@ impl LatentSet {
             let all = loops.iter().map(|l| {
                 let latents = l.clip.latents.clone()?;
                 let label = l.label.as_ref().and_then(|name| labels.iter().position(|own| own == name));
-                Ok(LatentLoop { frames: latents.frames, values: latents.values, bpm: l.clip.bpm, label, noise: None })
+                let (frames, values) = (latents.frames, latents.values);
+                Ok(LatentLoop { frames, values, bpm: l.clip.bpm, label, key: l.key, noise: None })
             });
             let all: Result<Vec<_>, LatentError> = all.collect();
             Ok(all?.into_iter().filter(|l| l.frames % stride == 0).collect())
         };
+        let keyed = labels
+            .iter()
+            .filter(|name| base.is_some_and(|b| b.header.keyed.contains(name)) || have_keys(training, name));
+        let keyed = keyed.cloned().collect();
         let (training, validation) = (collect(training)?, collect(validation)?);
         if training.is_empty() {
             return Err(LatentError::Stride(stride));
         }
         let channels = codec.config().channels;
         let statistics = base.map(|b| (b.mean.clone(), b.std.clone()));
-        Ok(Self::standardised(channels, training, validation, labels, Some(codec), statistics))
+        Ok(Self { keyed, ..Self::standardised(channels, training, validation, labels, Some(codec), statistics) })
     }
 
     /// Latents that another codec made: a safetensors file with a tensor `latents`
@@ -194,7 +205,8 @@ impl LatentSet {
             return Err(LatentError::Stride(stride));
         }
         let all = tensor.values.chunks_exact(channels * frames);
-        let all = all.map(|v| LatentLoop { frames, values: v.to_vec(), bpm: 120.0, label: None, noise: None });
+        let all =
+            all.map(|v| LatentLoop { frames, values: v.to_vec(), bpm: 120.0, label: None, key: None, noise: None });
         let (mut training, mut validation) = (Vec::new(), Vec::new());
         for (i, one) in all.enumerate() {
             if i % 10 == 1 { validation.push(one) } else { training.push(one) }
@@ -218,10 +230,15 @@ impl LatentSet {
             }
         }
         let spread = Spread::of(training.iter().map(|one| (one.values.as_slice(), one.frames)), channels);
-        Self { channels, training, validation, labels, mean, std, spread, codec }
+        Self { channels, training, validation, labels, keyed: Vec::new(), mean, std, spread, codec }
     }
 
-    /// Digest of the loops, their tempi and labels: a checkpoint goes on only with the same.
+    /// Whether any loop has a key.
+    pub fn has_keys(&self) -> bool {
+        self.training.iter().any(|one| one.key.is_some())
+    }
+
+    /// Digest of the loops, their tempi, labels and keys: a checkpoint goes on only with the same.
     pub fn digest(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         for one in self.training.iter().chain(&self.validation) {
@@ -229,6 +246,10 @@ impl LatentSet {
             hasher.update(&one.bpm.to_le_bytes());
             hasher.update(&one.label.map_or(u64::MAX, |l| l as u64).to_le_bytes());
             hasher.update(bytemuck::cast_slice(&one.values));
+            // Nothing where there is none: sets from before there were keys stay what they were.
+            if let Some(key) = one.key {
+                hasher.update(&[key.number() as u8]);
+            }
         }
         for label in &self.labels {
             hasher.update(&(label.len() as u64).to_le_bytes());
@@ -236,6 +257,13 @@ impl LatentSet {
         }
         hasher.finalize().to_hex().to_string()
     }
+}
+
+/// Whether most loops of a label have a key.
+fn have_keys(loops: &[&Loop<Encoded>], label: &str) -> bool {
+    let own = loops.iter().filter(|l| l.label.as_deref() == Some(label));
+    let with = own.clone().filter(|l| l.key.is_some()).count();
+    2 * with > own.count()
 }
 
 /// Mean and standard deviation of one channel; a constant channel keeps its scale.

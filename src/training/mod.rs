@@ -19,6 +19,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::flow::Velocity;
 use crate::flow::objective::{self, TimeSampling};
 use crate::flow::unet::{UNet, UNetConfig, Weights, weights_of, with_weights};
+use crate::key::Key;
 use crate::random::Philox;
 use adamw::AdamW;
 use ema::Ema;
@@ -40,7 +41,8 @@ pub struct TrainingConfig {
     /// Power of the running average of the weights: a step counts in proportion to its number to this
     /// power. 7 averages over the last eighth or so of the run, however long that is.
     pub ema_power: f64,
-    /// Share of loops shown without their label, for guidance.
+    /// Share of loops shown without their label, half of them without their key too, for guidance; as many are
+    /// shown without their key alone.
     pub label_dropout: f64,
     /// Distribution of the training times.
     pub times: TimeSampling,
@@ -123,20 +125,20 @@ impl Trainer {
         let cpu = Device::flex();
         cpu.seed(config.seed);
         let weights = weights_of(&UNet::new(net, &cpu));
-        Self::from_weights(net, &weights, config, device).expect("a net's weights fit it")
+        Self::from_weights(net, (net, &weights), config, device).expect("a net's weights fit it")
     }
 
-    /// Goes on from the weights of a trained net of `net`'s size that may know fewer labels: the labels that
-    /// it lacks begin as no label at all. Says in a sentence what does not fit.
+    /// Goes on from the weights of a trained net of `net`'s size that may know fewer labels, and no keys: what
+    /// it lacks begins as no label and no key at all. Says in a sentence what does not fit.
     pub fn from_weights(
         net: &UNetConfig,
-        weights: &Weights,
+        (from, weights): (&UNetConfig, &Weights),
         config: TrainingConfig,
         device: &Device,
     ) -> Result<Self, String> {
         let device = device.clone().autodiff();
         let blank = UNet::new(net, &device);
-        let net = with_weights(blank, &with_labels(net, weights))?;
+        let net = with_weights(blank, &told(net, from, weights))?;
         let ema = Ema::new(&net);
         Ok(Self {
             optimizer: AdamW::of_module(),
@@ -216,11 +218,13 @@ impl Trainer {
         let same: Vec<&LatentLoop> = set.training.iter().filter(|l| l.frames == frames).collect();
         let (bars, labels) = (self.random(Draw::Bars), self.random(Draw::Labels));
         let places = if set.codec.is_some() { (frames / BAR).max(1) } else { 1 };
+        let share = self.config.label_dropout;
         (0..self.config.batch as u64)
             .map(|i| {
-                let chosen = same[pick.below(1 + i, same.len())].rotated(BAR * bars.below(i, places));
-                let label = chosen.label.filter(|_| labels.uniform(i) >= self.config.label_dropout);
-                LatentLoop { label, ..chosen }
+                let (chosen, drawn) = (same[pick.below(1 + i, same.len())], labels.uniform(i));
+                let label = chosen.label.filter(|_| drawn >= share);
+                let key = chosen.key.filter(|_| (share / 2.0..share).contains(&drawn) || drawn >= 1.5 * share);
+                LatentLoop { label, key, ..chosen.rotated(BAR * bars.below(i, places)) }
             })
             .collect()
     }
@@ -281,17 +285,20 @@ pub fn constant_loss(loops: &[LatentLoop]) -> f64 {
     1.0 + loops.iter().map(squares).sum::<f64>() / loops.len().max(1) as f64
 }
 
-/// The weights of a net of fewer labels, made to fit one of more: labels are the last inputs of the
-/// condition's first layer.
-fn with_labels(net: &UNetConfig, weights: &Weights) -> Weights {
+/// The weights of a net `from`, that is told fewer labels or no keys, made to fit `net`: labels are the last
+/// inputs of the condition's first layer, keys come before them.
+fn told(net: &UNetConfig, from: &UNetConfig, weights: &Weights) -> Weights {
     let mut weights = weights.clone();
     if let Some(first) = weights.get_mut("condition.0.inner.weight")
         && let [inputs, outputs] = first.shape[..]
     {
-        let needed = UNet::condition_inputs(net);
-        if inputs < needed {
-            first.values.resize(needed * outputs, 0.0);
-            first.shape[0] = needed;
+        let mut insert = |at: usize, rows: usize| {
+            first.values.splice(at * outputs..at * outputs, std::iter::repeat_n(0.0, rows * outputs));
+            first.shape[0] += rows;
+        };
+        insert(inputs, net.labels.saturating_sub(from.labels));
+        if net.keys && !from.keys {
+            insert(UNet::FIRST_KEY, Key::COUNT);
         }
     }
     weights
@@ -306,6 +313,29 @@ mod tests {
         let config = TrainingConfig { learning_rate: 1.0, warm_up: 100, steady: 2000, ..TrainingConfig::default() };
         assert_eq!([0, 49, 99, 1000, 1999].map(|done| config.rate(done)), [0.01, 0.5, 1.0, 1.0, 1.0]);
         assert!((config.rate(7999) - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_a_net_is_told_anew_begins_as_nothing() {
+        let before = UNetConfig { blocks: 1, labels: 2, ..UNetConfig::plain(4, 32, 1) };
+        let weights = weights_of(&UNet::new(&before, &Device::flex()));
+        let name = "condition.0.inner.weight";
+        let (rows, outputs) = (UNet::condition_inputs(&before), weights[name].shape[1]);
+        for (labels, keys) in [(2, false), (3, false), (2, true), (5, true)] {
+            let after = UNetConfig { labels, keys, ..before.clone() };
+            let told = told(&after, &before, &weights);
+            assert!(with_weights(UNet::new(&after, &Device::flex()), &told).is_ok());
+            let row = |weights: &Weights, at: usize| weights[name].values[at * outputs..(at + 1) * outputs].to_vec();
+            let key_rows = if keys { Key::COUNT } else { 0 };
+            for at in 0..UNet::condition_inputs(&after) {
+                let known = match at.checked_sub(UNet::FIRST_KEY) {
+                    None => Some(at),
+                    Some(past) => past.checked_sub(key_rows).map(|label| UNet::FIRST_KEY + label),
+                };
+                let expected = known.filter(|at| *at < rows).map_or(vec![0.0; outputs], |at| row(&weights, at));
+                assert_eq!(row(&told, at), expected, "{labels} labels, keys {keys}, input {at}");
+            }
+        }
     }
 
     #[test]

@@ -217,7 +217,7 @@ mod tests {
             data: numbers(30),
             noise: numbers(30),
             times: numbers(5),
-            conditions: (0..5).map(|i| Condition { bpm: f64::from(i), label: None }).collect(),
+            conditions: (0..5).map(|i| Condition::any(f64::from(i))).collect(),
         };
         let parts = batch.split(2);
         assert_eq!(parts.iter().map(|p| p.shape[0]).collect::<Vec<_>>(), [2, 3]);
@@ -234,6 +234,7 @@ mod tests {
             values: Philox::new(1, i).normals(4 * 8),
             bpm: 120.0,
             label: None,
+            key: None,
             noise: None,
         };
         let set = LatentSet {
@@ -241,6 +242,7 @@ mod tests {
             training: (0..6).map(one).collect(),
             validation: Vec::new(),
             labels: Vec::new(),
+            keyed: Vec::new(),
             mean: vec![0.0; 4],
             std: vec![1.0; 4],
             spread: Spread::standard(4),

@@ -140,6 +140,7 @@ mod tests {
             values: Philox::new(i, 1).normals(4 * frames),
             bpm: 120.0,
             label: None,
+            key: None,
             noise: None,
         };
         let set = LatentSet {
@@ -147,6 +148,7 @@ mod tests {
             training: (0..6).map(|i| one(i, 8 + 8 * (i as usize % 2))).collect(),
             validation: (6..9).map(|i| one(i, 8)).collect(),
             labels: Vec::new(),
+            keyed: Vec::new(),
             mean: vec![0.0; 4],
             std: vec![1.0; 4],
             spread: Spread::standard(4),

@@ -113,6 +113,11 @@ pub fn drum_folder(folder: &Path, count: u64) {
 
 /// An untrained model with a small codec, enough to make sound.
 pub fn tiny_model(labels: &[&str]) -> Model {
+    tiny_keyed_model(labels, &[])
+}
+
+/// The same, which makes some of its labels in keys.
+pub fn tiny_keyed_model(labels: &[&str], keyed: &[&str]) -> Model {
     let channels = 8;
     let net = UNetConfig {
         channels,
@@ -123,6 +128,7 @@ pub fn tiny_model(labels: &[&str]) -> Model {
         blocks: 1,
         frames_per_beat: Some(flowloop::codec::LATENTS_PER_BEAT),
         labels: labels.len(),
+        keys: !keyed.is_empty(),
         stem: 32,
         preconditioned: true,
     };
@@ -151,6 +157,7 @@ pub fn tiny_model(labels: &[&str]) -> Model {
             credits: "made by a test".into(),
             net: net.clone(),
             labels: labels.iter().map(|l| l.to_string()).collect(),
+            keyed: keyed.iter().map(|l| l.to_string()).collect(),
             codec: Some(config.clone()),
             trained_steps: 0,
         },

@@ -49,7 +49,7 @@ fn every_step_of_every_parameter_survives_as_value_and_as_text() {
 #[test]
 fn controllers_find_seed_and_steps_first() {
     let mut instance = Instance::new();
-    let first = ["Seed", "Steps", "Seed Morph", "Style", "Guidance", "Variation", "Bars", "Generate"];
+    let first = ["Seed", "Steps", "Seed Morph", "Style", "Key", "Variation", "Bars", "Generate"];
     let first = first.map(|name| Some(instance.id(name)));
     let handle = instance.clack.plugin_handle();
     let controls: PluginRemoteControls = handle.get_extension().unwrap();
@@ -61,7 +61,7 @@ fn controllers_find_seed_and_steps_first() {
     }
     assert_eq!(shown[0], ("Generate".to_string(), first));
     let names: Vec<_> = shown.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["Generate", "Play", "Voice", "Output"]);
+    assert_eq!(names, ["Generate", "Play", "More", "Voice", "Output"]);
     assert!(shown.iter().all(|(_, ids)| ids[0].is_some()));
 }
 

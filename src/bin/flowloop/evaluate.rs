@@ -93,8 +93,8 @@ impl Evaluate {
             for steps in &self.steps {
                 let set = self.generate(model, &adapter, &held_out, *steps, &stop)?;
                 let name = format!("{name}, {steps} steps");
-                let samples =
-                    held_out.iter().zip(&set).map(|(l, measures)| Sample { measures, label: label_of(model, l) });
+                let asked = |(l, measures)| Sample { measures, label: label_of(model, l), key: l.key };
+                let samples = held_out.iter().copied().zip(&set).map(asked);
                 table.add(judge.row(&name, &samples.collect::<Vec<_>>()));
             }
         }
@@ -129,15 +129,14 @@ impl Evaluate {
         drop(progress);
         table.add(judge.row("real: held out", &samples(held_out)));
         for (name, set) in [("codec alone", &decoded), ("noise", &noise)] {
-            let pairs = held_out.iter().zip(set);
-            let samples: Vec<Sample> =
-                pairs.map(|(l, measures)| Sample { measures, label: l.label.as_deref() }).collect();
-            table.add(judge.row(name, &samples));
+            let pairs = held_out.iter().copied().zip(set);
+            let sample = |(l, measures)| Sample { measures, ..sample(l) };
+            table.add(judge.row(name, &pairs.map(sample).collect::<Vec<_>>()));
         }
         Ok(())
     }
 
-    /// A loop for each held-out one, of its label, tempo and length.
+    /// A loop for each held-out one, of its label, key, tempo and length.
     fn generate(
         &self,
         model: &Model,
@@ -152,7 +151,8 @@ impl Evaluate {
         let made = held_out.iter().enumerate().map(|(index, one)| {
             let label = label_of(model, one).and_then(|l| model.header.labels.iter().position(|own| own == l));
             let (beats, bpm) = (one.clip.beats, one.clip.bpm);
-            let job = Job { seed: self.seed + index as u64, steps, solver, beats, bpm, label, ..Job::default() };
+            let (seed, key) = (self.seed + index as u64, one.key);
+            let job = Job { seed, steps, solver, beats, bpm, label, key, ..Job::default() };
             let clip = generator.generate(&job, &mut |_, _| match stop.load(Ordering::Relaxed) {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
@@ -203,7 +203,11 @@ fn stem(path: &Path) -> String {
 }
 
 fn samples<'a>(loops: &[&'a Loop<Heard>]) -> Vec<Sample<'a>> {
-    loops.iter().map(|l| Sample { measures: &l.clip.measures, label: l.label.as_deref() }).collect()
+    loops.iter().copied().map(sample).collect()
+}
+
+fn sample(one: &Loop<Heard>) -> Sample<'_> {
+    Sample { measures: &one.clip.measures, label: one.label.as_deref(), key: one.key }
 }
 
 /// `count` of the loops, evenly spread; all if there are fewer.
@@ -227,7 +231,7 @@ impl Table {
     fn new(keep: bool) -> Self {
         let groups = features::GROUPS.map(|(name, _)| format!("{name:>9}")).join("");
         println!(
-            "{:<28} kernel  frechet  cover diverse  novel   seam on-grid harmony  style  level (sd) | kernel of{groups}",
+            "{:<28} kernel  frechet  cover diverse  novel   seam on-grid harmony in-key  style  level (sd) | kernel of{groups}",
             ""
         );
         Self { rows: Vec::new(), keep }
@@ -236,7 +240,7 @@ impl Table {
     fn add(&mut self, row: Row) {
         let groups: String = row.groups.iter().map(|g| format!("{g:>9.1}")).collect();
         println!(
-            "{:<28} {:>6.1} {:>8.2} {:>6.2} {:>7.2} {:>6.2} {:>6.2} {:>7.3} {:>7.2} {:>6.2} {:>6.1} ({:.1}) |          {groups}",
+            "{:<28} {:>6.1} {:>8.2} {:>6.2} {:>7.2} {:>6.2} {:>6.2} {:>7.3} {:>7.2} {:>6.2} {:>6.2} {:>6.1} ({:.1}) |          {groups}",
             row.name,
             row.kernel,
             row.frechet,
@@ -246,6 +250,7 @@ impl Table {
             row.seam,
             row.on_grid,
             row.harmony,
+            row.in_key,
             row.style,
             row.level,
             row.level_deviation,

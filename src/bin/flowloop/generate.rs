@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
 use flowloop::flow::solver::Solver;
+use flowloop::key::Key;
 use flowloop::model::generator::{MAX_BEATS, TEMPO};
 use flowloop::model::job::{MAX_GUIDANCE, PLAIN, hundredths, thousandths};
 use flowloop::model::{Generator, Job};
@@ -58,7 +59,10 @@ pub struct Generate {
     /// Label, one of those that `inspect` prints
     #[arg(long)]
     label: Option<String>,
-    /// How closely to follow the label: 1 is the model as it is, more is closer
+    /// Key: Am, F#m, Bb, C major; any if left out
+    #[arg(long)]
+    key: Option<Key>,
+    /// How closely to follow label and key: 1 is the model as it is, more is closer
     #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     guidance: f64,
     /// How far from the seed's loop, 0 to 1
@@ -114,6 +118,13 @@ impl Generate {
             Some(name) => Some(label_index(&model.header.labels, name)?),
             None => None,
         };
+        ensure!(
+            self.key.is_none() || model.header.net.keys,
+            "this model knows no keys: it learned from loops without one in their names (_Am); leave out --key"
+        );
+        if let (Some(key), false) = (self.key, model.header.is_keyed(label)) {
+            println!("of this label there is nothing in a key: {key} makes no difference");
+        }
         let adapter = super::device_for(&model, &self.device)?;
         let mut generator = Generator::new(model, &adapter)?;
         let stop = super::interruption()?;
@@ -146,6 +157,7 @@ impl Generate {
             beats: self.bars * BEATS_PER_BAR,
             bpm: self.bpm,
             label,
+            key: self.key,
             guidance: hundredths(self.guidance),
             variation: thousandths(self.variation),
             take: self.take,

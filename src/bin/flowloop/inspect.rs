@@ -34,6 +34,8 @@ impl Inspect {
             net.channels, net.stem, net.widths, net.blocks, net.padding
         );
         println!("labels      {}", if header.labels.is_empty() { "none".into() } else { header.labels.join(", ") });
+        let keyed = if header.keyed.is_empty() { "any label".into() } else { header.keyed.join(", ") };
+        println!("keys        {}", if header.net.keys { keyed } else { "none".into() });
         println!("trained     {} steps", header.trained_steps);
         match &header.codec {
             Some(c) => {

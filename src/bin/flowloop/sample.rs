@@ -54,7 +54,7 @@ impl Sample {
         );
         let adapter = super::device_for(&model, &self.device)?;
         let generator = Generator::new(model, &adapter)?;
-        let conditions = vec![Condition { bpm: 120.0, label: None }; shape[0]];
+        let conditions = vec![Condition::any(120.0); shape[0]];
         let mut progress = super::Progress::new(u64::from(self.steps), "sampling");
         let mut step = |done, steps| {
             progress.set(u64::from(done), u64::from(steps));

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::device;
+use crate::key::Key;
 use crate::model::{Generator, Job, embedded_model};
 
 #[test]
@@ -13,6 +14,7 @@ fn states_of_older_versions_mean_the_same() {
     assert_eq!(request.normalised(), request);
     let full =
         Request { morph: 250, solver: Solver::Heun, guidance: 250, variation: 300, take: 4, model: 77, ..request };
+    let full = Request { key: 24, ..full };
     let back: Request = serde_json::from_str(&serde_json::to_string(&full).unwrap()).unwrap();
     assert_eq!((back, back.normalised()), (full, full));
     let provenance: crate::clip::Provenance =
@@ -27,7 +29,8 @@ fn equal_requests_compare_equal() {
         (Request { take: 9, ..request }, request),
         (Request { morph: 1000, ..request }, Request { seed: 4, ..request }),
         (Request { style: 0, guidance: 300, ..request }, Request { style: 0, ..request }),
-        (Request { guidance: 0, ..request }, Request { style: 0, ..request }),
+        (Request { guidance: 0, key: 3, ..request }, Request { style: 0, ..request }),
+        (Request { key: 25, ..request }, request),
         (
             Request { steps: 0, beats: 0, centi_bpm: 0, ..request },
             Request { steps: 1, beats: 1, centi_bpm: 2000, ..request },
@@ -63,6 +66,7 @@ fn plugin_and_companion_make_the_same() {
     let mut companion = Generator::new(embedded_model().unwrap(), &device::cpu()).unwrap();
     let labels = companion.model().header.labels.clone();
     let base = Request { model: 0, ..Request::new(7, 3, 2, 8, 123.45) };
+    let chords = labels.iter().position(|label| label == "chords").unwrap();
     // Each as the host's parameters and as the command line's options.
     let job = Job { seed: 7, steps: 3, label: Some(1), bpm: 123.45, ..Job::default() };
     let both = [
@@ -75,6 +79,11 @@ fn plugin_and_companion_make_the_same() {
             Job { variation: thousandths(0.6), take: 2, ..job },
         ),
         (Request { style: 999, ..base }, Job { label: None, ..job }),
+        (Request { style: chords as u16 + 1, ..base }, Job { label: Some(chords), ..job }),
+        (
+            Request { style: chords as u16 + 1, key: 10, ..base },
+            Job { label: Some(chords), key: Key::from_number(9), ..job },
+        ),
     ];
     let mut plugin = net();
     let mut clips: Vec<Clip> = Vec::new();
@@ -88,6 +97,7 @@ fn plugin_and_companion_make_the_same() {
         assert_eq!((provenance.morph, provenance.guidance), (job.morph, job.guidance));
         assert_eq!((provenance.variation, provenance.take), (job.variation, job.take));
         assert_eq!(provenance.solver, job.solver.name());
+        assert_eq!(provenance.key, job.key.map(|key| key.to_string()));
         clips.push(clip);
     }
 }

@@ -70,7 +70,7 @@ pub(super) fn remote_controls(params: &FlowloopParams, context: &mut impl Remote
             page.add_param(&make.steps);
             page.add_param(&make.morph);
             page.add_param(&make.style);
-            page.add_param(&make.guidance);
+            page.add_param(&make.key);
             page.add_param(&make.variation);
             page.add_param(&make.bars);
             page.add_param(&make.trigger);
@@ -82,7 +82,11 @@ pub(super) fn remote_controls(params: &FlowloopParams, context: &mut impl Remote
             page.add_param(&play.length);
             page.add_param(&play.reverse);
             page.add_param(&play.slices);
+        });
+        section.add_page("More", |page| {
+            page.add_param(&make.guidance);
             page.add_param(&make.take);
+            page.add_param(&make.solver);
             page.add_param(&make.auto);
         });
         section.add_page("Voice", |page| {

@@ -103,7 +103,7 @@ impl Sampler {
 pub(super) fn step(generator: &Generator, batch: usize, frames: usize, steps: u32) -> anyhow::Result<f64> {
     let channels = generator.model().header.net.channels;
     let noise: Vec<f32> = (0..batch as u64).flat_map(|seed| of_seed(seed, 0, channels, frames)).collect();
-    let conditions = vec![Condition { bpm: 120.0, label: None }; batch];
+    let conditions = vec![Condition::any(120.0); batch];
     let path = solver::Path { from: 1.0, steps, conditions: &conditions, correction: None };
     let mut go = |_, _| ControlFlow::Continue(());
     let start = Instant::now();

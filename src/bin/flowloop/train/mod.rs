@@ -99,7 +99,7 @@ impl Train {
             self.credits = base.header.credits.clone();
         }
         let channels = CodecConfig::default().channels;
-        self.net(channels, 0, true).validate().map_err(|e| anyhow!("{e}; change --widths, --blocks or --stem"))?;
+        self.net(channels, true).validate().map_err(|e| anyhow!("{e}; change --widths, --blocks or --stem"))?;
         self.check_output()?;
         let devices = self.devices()?;
         ensure!(self.straighten != Some(0), "--straighten must be at least 1");
@@ -134,8 +134,8 @@ impl Train {
             _ => set,
         };
         let net = match base {
-            Some(base) => base.header.net.clone().with_labels(set.labels.len()),
-            None => self.net(set.channels, set.labels.len(), set.codec.is_some()),
+            Some(base) => base.header.net.clone().told(set.labels.len(), base.header.net.keys || set.has_keys()),
+            None => self.net(set.channels, set.codec.is_some()).told(set.labels.len(), set.has_keys()),
         };
         net.validate().map_err(anyhow::Error::msg)?;
         let times = match self.straighten {
@@ -157,7 +157,8 @@ impl Train {
             }
             None => match base {
                 Some(base) => {
-                    Trainer::from_weights(&net, &base.weights, config, device).map_err(|e| anyhow!("--from: {e}"))?
+                    let from = (&base.header.net, &base.weights);
+                    Trainer::from_weights(&net, from, config, device).map_err(|e| anyhow!("--from: {e}"))?
                 }
                 None => Trainer::new(&net, config, device),
             },
@@ -239,7 +240,7 @@ impl Train {
     }
 
     /// The net that the options ask for; without blocks it is the tutorial's in all that it does.
-    fn net(&self, channels: usize, labels: usize, phases: bool) -> UNetConfig {
+    fn net(&self, channels: usize, phases: bool) -> UNetConfig {
         let half = self.widths.first().map_or(1, |w| (w / 2).max(1));
         let plain = UNetConfig { widths: self.widths.clone(), last_width: half, ..UNetConfig::plain(channels, 1, 1) };
         if self.blocks == 0 {
@@ -250,7 +251,6 @@ impl Train {
             padding: Padding::Circular,
             blocks: self.blocks,
             frames_per_beat: phases.then_some(LATENTS_PER_BEAT),
-            labels,
             stem: self.stem,
             preconditioned: true,
             ..plain
@@ -352,6 +352,7 @@ impl Train {
             credits: self.credits.clone(),
             net: net.config().clone(),
             labels,
+            keyed: if net.config().keys { set.keyed.clone() } else { Vec::new() },
             codec: set.codec.as_ref().map(|c| c.config().clone()),
             trained_steps: trainer.step(),
         };

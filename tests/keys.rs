@@ -1,0 +1,96 @@
+//! Promise: keys are learnt from the names of files, asked for by name, and make a difference where a model has
+//! heard any, and only there.
+#![cfg(all(feature = "companion", target_os = "linux"))]
+
+mod companion;
+
+use std::path::Path;
+
+use companion::{drum_folder, drums, fails, text, tiny_keyed_model, tiny_model, works};
+use flowloop::clip::{Clip, SAMPLE_RATE};
+use flowloop::model::{Model, Precision};
+
+/// A bar of a tone with its octave, in place of the drums.
+fn tone(hertz: f32) -> Clip {
+    let wave = |i: usize| (std::f32::consts::TAU * hertz * i as f32 / SAMPLE_RATE as f32).sin();
+    let mut clip = drums(1, 4, 120.0);
+    for samples in &mut clip.samples {
+        samples.iter_mut().enumerate().for_each(|(i, s)| *s = 0.2 * wave(i) + 0.1 * wave(2 * i));
+    }
+    clip
+}
+
+fn train(folder: &Path, output: &Path, more: &[&str]) -> String {
+    let args = ["train", text(folder), "-o", text(output), "--device", "cpu", "--steps", "2", "--batch", "2"];
+    works(&[&args[..], more].concat())
+}
+
+#[test]
+fn keys_are_learnt_from_names() {
+    let place = tempfile::tempdir().unwrap();
+    let [loops, own, plain, on] = ["loops", "own.flow", "plain.flow", "on.flow"].map(|n| place.path().join(n));
+    drum_folder(&loops, 8);
+    let small = ["--widths", "32,32", "--stem", "32", "--blocks", "1"];
+    train(&loops, &plain, &small);
+    let before = Model::load(&plain).unwrap().header;
+    assert!(!before.net.keys && before.keyed.is_empty());
+
+    std::fs::create_dir(loops.join("pads")).unwrap();
+    for (i, key) in ["Am", "D#m", "Cmaj", "F#min", "Bb major", "no"].into_iter().enumerate() {
+        let path = loops.join("pads").join(format!("pad{i}_{key}_120bpm.wav"));
+        flowloop::wav::write(&path, &tone(110.0 * 1.06f32.powi(i as i32))).unwrap();
+    }
+    let said = train(&loops, &own, &small);
+    assert!(
+        said.contains("5 with their key from: file name") && said.contains("120.00 bpm (file name), A minor"),
+        "{said}"
+    );
+    let header = Model::load(&own).unwrap().header;
+    assert!(header.net.keys);
+    assert_eq!(header.keyed, ["pads"]);
+    assert!(works(&["inspect", text(&own)]).contains("keys        pads"));
+
+    // A model that knew none learns them; one that knew some keeps them.
+    train(&loops, &on, &["--from", text(&plain)]);
+    assert_eq!(Model::load(&on).unwrap().header.keyed, ["pads"]);
+    std::fs::remove_dir_all(loops.join("pads")).unwrap();
+    let still = place.path().join("still.flow");
+    train(&loops, &still, &["--from", text(&own)]);
+    let still = Model::load(&still).unwrap().header;
+    assert!(still.net.keys && still.keyed == ["pads"]);
+}
+
+#[test]
+fn a_key_is_asked_for_by_name() {
+    let place = tempfile::tempdir().unwrap();
+    let [model, without, output] = ["keyed.flow", "without.flow", "loop.wav"].map(|n| place.path().join(n));
+    tiny_keyed_model(&["kicks", "pads"], &["pads"]).save(&model, Precision::Half).unwrap();
+    tiny_model(&["kicks", "pads"]).save(&without, Precision::Half).unwrap();
+    let args = |model: &Path, more: &[&str]| -> Vec<String> {
+        let args =
+            ["generate", "--device", "cpu", "--model", text(model), "--bars", "1", "--steps", "2", "--seed", "7"];
+        args.iter().chain(["-o", text(&output)].iter()).chain(more).map(|a| a.to_string()).collect()
+    };
+    let make = |more: &[&str]| {
+        let args = args(&model, more);
+        let said = works(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        (std::fs::read(&output).unwrap(), said.contains("makes no difference"))
+    };
+    let pads = |key: &str| make(&["--label", "pads", "--key", key]);
+    assert_eq!(pads("Am"), pads("a minor"));
+    assert_ne!(pads("Am").0, pads("A").0);
+    assert_ne!(pads("Am").0, make(&["--label", "pads"]).0);
+    assert_ne!(make(&["--key", "Am"]).0, make(&[]).0, "a key without a label");
+    assert_ne!(make(&["--key", "Am", "--guidance", "2"]).0, make(&["--key", "Am"]).0, "a key is followed more closely");
+    let (kicks, said) = make(&["--label", "kicks", "--key", "Am"]);
+    assert_eq!((&kicks, said), (&make(&["--label", "kicks"]).0, true), "what has no key");
+
+    let refused = |model: &Path, key: &str, parts: &[&str]| {
+        let args = args(model, &["--key", key]);
+        fails(&args.iter().map(String::as_str).collect::<Vec<_>>(), parts);
+    };
+    refused(&without, "Am", &["knows no keys", "leave out --key"]);
+    let wrong = args(&model, &["--key", "H"]);
+    let ran = companion::run(&wrong.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(ran.code == Some(2) && ran.stderr.contains("write it like Am"), "{ran:?}");
+}
