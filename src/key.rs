@@ -80,7 +80,7 @@ impl FromStr for Key {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut letters = text.trim().chars();
         let text: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
-        let alone = || Named::of(&text).map(|named| Key::new(named.tonic, named.mode.unwrap_or(Mode::Major)));
+        let alone = || Named::of(&text).map(|(named, _)| Key::new(named.tonic, named.mode.unwrap_or(Mode::Major)));
         let told = from_name(&text).and_then(|named| Some(Key::new(named.tonic, named.mode?)));
         told.or_else(alone).ok_or_else(|| format!("{text:?} is no key; write it like Am, F#m, Bb or C major"))
     }
@@ -96,8 +96,9 @@ pub struct Named {
 }
 
 impl Named {
-    /// One word: `Am`, `F#min`, `bb_minor` without its second word, `C`.
-    fn of(word: &str) -> Option<Self> {
+    /// One word, `Am`, `F#min`, `C`, and whether it can hardly be another: small letters are words ("am", "bb")
+    /// unless more says that they are not.
+    fn of(word: &str) -> Option<(Self, bool)> {
         let mut letters = word.chars();
         let first = letters.next()?;
         let natural = NAMES.iter().position(|name| name.starts_with(first.to_ascii_uppercase()) && name.len() == 1)?;
@@ -113,9 +114,8 @@ impl Named {
             "m" => Some(Mode::Minor),
             spelled => Some(mode_of(spelled)?),
         };
-        // Small letters are words ("am", "em", "bb") unless more says that they are not.
         let sure = first.is_ascii_uppercase() || rest.len() > 1 || word.contains(['#', '♯', '♭']);
-        sure.then_some(Self { tonic: natural as i32 + step, mode })
+        Some((Self { tonic: natural as i32 + step, mode }, sure))
     }
 }
 
@@ -133,11 +133,12 @@ pub fn from_name(stem: &str) -> Option<Named> {
     let words: Vec<&str> =
         stem.split(|c: char| !c.is_alphanumeric() && !"#♯♭".contains(c)).filter(|word| !word.is_empty()).collect();
     let key = |at: usize| {
-        let named = Named::of(words[at])?;
-        let mode = named.mode.or_else(|| mode_of(words.get(at + 1)?));
+        let (named, sure) = Named::of(words[at])?;
+        let spelled = words.get(at + 1).and_then(|next| mode_of(next));
         let said = |back: usize| at.checked_sub(back).is_some_and(|i| words[i].eq_ignore_ascii_case("key"));
         let told = said(1) || said(2) && words[at - 1].eq_ignore_ascii_case("of");
-        (mode.is_some() || words[at].chars().count() > 1 || told).then_some(Named { mode, ..named })
+        let alone = sure && words[at].chars().count() > 1;
+        (spelled.is_some() || alone || told).then_some(Named { mode: named.mode.or(spelled), ..named })
     };
     (0..words.len()).rev().find_map(key)
 }

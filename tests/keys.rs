@@ -29,7 +29,7 @@ fn train(folder: &Path, output: &Path, more: &[&str]) -> String {
 fn keys_are_learnt_from_names() {
     let place = tempfile::tempdir().unwrap();
     let [loops, own, plain, on] = ["loops", "own.flow", "plain.flow", "on.flow"].map(|n| place.path().join(n));
-    drum_folder(&loops, 8);
+    drum_folder(&loops, 12);
     let small = ["--widths", "32,32", "--stem", "32", "--blocks", "1"];
     train(&loops, &plain, &small);
     let before = Model::load(&plain).unwrap().header;
@@ -42,7 +42,7 @@ fn keys_are_learnt_from_names() {
     }
     let said = train(&loops, &own, &small);
     assert!(
-        said.contains("5 with their key from: file name") && said.contains("120.00 bpm (file name), A minor"),
+        said.contains("5 with their key from: file name") && said.contains("120.00 bpm (acid chunk), A minor"),
         "{said}"
     );
     let header = Model::load(&own).unwrap().header;

@@ -56,6 +56,7 @@ mod tests {
     fn some(count: u8) -> Vec<Loop> {
         let one = |i: u8| Loop {
             path: i.to_string().into(),
+            key: None,
             label: None,
             clip: Clip {
                 samples: Default::default(),

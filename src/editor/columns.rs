@@ -43,9 +43,12 @@ pub(super) fn make(app: &mut App, ui: &mut Ui, now: &Now) {
         let (style, key) = (width * 0.56, width * 0.44 - 6.0);
         list(ui, hand, &make.style, model.labels.len(), style, "One of the model's styles, or any");
         let keyed = model.keyed.get(of).copied().unwrap_or(true);
-        let help = match keyed {
-            true => "The key of the loop, or any",
-            false => "This style has no key: it sounds the same in all of them",
+        let help = match (keyed, model.keyed.contains(&true)) {
+            (true, _) => "The key of the loop, or any",
+            (false, true) => "This style has no key: it sounds the same in all of them",
+            (false, false) => {
+                "This model knows no keys. One that is trained on loops with keys in their names (_Am) does"
+            }
         };
         ui.scope(|ui| {
             ui.set_opacity(if keyed { 1.0 } else { 0.5 });

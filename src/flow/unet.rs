@@ -16,7 +16,6 @@ use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use super::layers::{Block, Padding, Up, conv3, down, each_frame};
 use super::preconditioning::Preconditioning;
 use super::{Condition, Velocity};
-use crate::key::Key;
 
 /// The size of a net, all that is needed to build it.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -60,6 +59,11 @@ const PHASES: usize = 6;
 const TIME_OCTAVES: usize = 6;
 /// Value of the input of the label, or the key, that is wanted: one input among many would be learnt slowly.
 const WANTED: f32 = 4.0;
+/// Pitch classes. Of a key the net is told which of them its scale holds, and which is its tonic: what is learnt
+/// of a note in one key so counts in all that have it.
+const NOTES: usize = 12;
+/// Value of the input of a pitch class that the scale holds; the others have its opposite.
+const NOTE: f32 = 2.0;
 /// Width of the condition given to blocks.
 const CONDITION: usize = 256;
 /// Bounds that keep a hostile configuration from asking for all memory.
@@ -134,13 +138,14 @@ impl UNetConfig {
         self.blocks > 0
     }
 
-    /// What the net is told of a loop, in numbers: tempo, keys, labels.
+    /// How many numbers tell the net of a loop's tempo, key and label.
     fn known(&self) -> usize {
         1 + self.key_inputs() + self.labels
     }
 
-    fn key_inputs(&self) -> usize {
-        if self.keys { Key::COUNT } else { 0 }
+    /// Inputs of the key.
+    pub fn key_inputs(&self) -> usize {
+        if self.keys { 2 * NOTES } else { 0 }
     }
 }
 
@@ -207,12 +212,12 @@ impl UNet {
         }
     }
 
-    /// Inputs of the condition's first layer: time, tempo, the keys where it is told them, and the labels last.
+    /// Inputs of the condition's first layer: time, tempo, the key's notes and tonic where it is told them, and the labels last.
     pub fn condition_inputs(config: &UNetConfig) -> usize {
         Self::FIRST_KEY + config.known() - 1
     }
 
-    /// Which of them is the first of the keys.
+    /// Which of them is the first of the key's.
     pub const FIRST_KEY: usize = 1 + 2 * TIME_OCTAVES + 1;
 
     /// What the net was built from.
@@ -266,14 +271,16 @@ pub(super) fn time_frequencies() -> impl Iterator<Item = f32> {
     (0..TIME_OCTAVES).map(|octave| std::f32::consts::PI * (1 << octave) as f32 / 2.0)
 }
 
-/// What the condition has beside the time: tempo, key and label, `[batch, 1 + keys + labels]`.
+/// What the condition has beside the time: tempo, key and label, `[batch, 1 + key inputs + labels]`.
 pub(super) fn known_features(config: &UNetConfig, batch: usize, conditions: &[Condition]) -> Vec<f32> {
     let width = config.known();
     let mut known = vec![0f32; batch * width];
     for (row, condition) in known.chunks_exact_mut(width).zip(conditions) {
         row[0] = (condition.bpm / 120.0).log2() as f32;
         if let Some(key) = condition.key.filter(|_| config.keys) {
-            row[1 + key.number()] = WANTED;
+            let (notes, tonic) = row[1..1 + config.key_inputs()].split_at_mut(NOTES);
+            notes.iter_mut().enumerate().for_each(|(class, v)| *v = if key.holds(class) { NOTE } else { -NOTE });
+            tonic[key.tonic()] = WANTED;
         }
         if let Some(slot) = condition.label.and_then(|label| row.get_mut(1 + config.key_inputs() + label)) {
             *slot = WANTED;

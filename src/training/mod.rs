@@ -19,7 +19,6 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::flow::Velocity;
 use crate::flow::objective::{self, TimeSampling};
 use crate::flow::unet::{UNet, UNetConfig, Weights, weights_of, with_weights};
-use crate::key::Key;
 use crate::random::Philox;
 use adamw::AdamW;
 use ema::Ema;
@@ -94,6 +93,9 @@ enum Draw {
 const DRAWS: u64 = 8;
 /// Stream numbers of the validation noise, apart from those of the steps.
 const VALIDATION_STREAM: u64 = 1 << 62;
+/// Stream number and size of a net's first weights for keys.
+const KEYS_STREAM: u64 = (1 << 62) - 1;
+const KEYS: f32 = 0.05;
 /// Latent frames of a 4/4 bar, the unit of rotation.
 const BAR: usize = 4 * crate::codec::LATENTS_PER_BEAT;
 
@@ -129,7 +131,7 @@ impl Trainer {
     }
 
     /// Goes on from the weights of a trained net of `net`'s size that may know fewer labels, and no keys: what
-    /// it lacks begins as no label and no key at all. Says in a sentence what does not fit.
+    /// it lacks changes nothing for loops without a new label or a key. Says in a sentence what does not fit.
     pub fn from_weights(
         net: &UNetConfig,
         (from, weights): (&UNetConfig, &Weights),
@@ -286,19 +288,21 @@ pub fn constant_loss(loops: &[LatentLoop]) -> f64 {
 }
 
 /// The weights of a net `from`, that is told fewer labels or no keys, made to fit `net`: labels are the last
-/// inputs of the condition's first layer, keys come before them.
+/// inputs of the condition's first layer, keys come before them. A new label begins as no label at all; new keys
+/// are told apart from the first step on, for with nothing to begin with they would be learnt slowly.
 fn told(net: &UNetConfig, from: &UNetConfig, weights: &Weights) -> Weights {
     let mut weights = weights.clone();
     if let Some(first) = weights.get_mut("condition.0.inner.weight")
         && let [inputs, outputs] = first.shape[..]
     {
-        let mut insert = |at: usize, rows: usize| {
-            first.values.splice(at * outputs..at * outputs, std::iter::repeat_n(0.0, rows * outputs));
-            first.shape[0] += rows;
+        let mut insert = |at: usize, rows: Vec<f32>| {
+            first.shape[0] += rows.len() / outputs;
+            first.values.splice(at * outputs..at * outputs, rows);
         };
-        insert(inputs, net.labels.saturating_sub(from.labels));
+        insert(inputs, vec![0.0; net.labels.saturating_sub(from.labels) * outputs]);
         if net.keys && !from.keys {
-            insert(UNet::FIRST_KEY, Key::COUNT);
+            let drawn = Philox::new(0, KEYS_STREAM).normals(net.key_inputs() * outputs);
+            insert(UNet::FIRST_KEY, drawn.iter().map(|v| KEYS * v).collect());
         }
     }
     weights
@@ -316,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_net_is_told_anew_begins_as_nothing() {
+    fn labels_begin_as_none_and_keys_apart() {
         let before = UNetConfig { blocks: 1, labels: 2, ..UNetConfig::plain(4, 32, 1) };
         let weights = weights_of(&UNet::new(&before, &Device::flex()));
         let name = "condition.0.inner.weight";
@@ -326,13 +330,18 @@ mod tests {
             let told = told(&after, &before, &weights);
             assert!(with_weights(UNet::new(&after, &Device::flex()), &told).is_ok());
             let row = |weights: &Weights, at: usize| weights[name].values[at * outputs..(at + 1) * outputs].to_vec();
-            let key_rows = if keys { Key::COUNT } else { 0 };
+            let key_rows = after.key_inputs();
             for at in 0..UNet::condition_inputs(&after) {
                 let known = match at.checked_sub(UNet::FIRST_KEY) {
                     None => Some(at),
                     Some(past) => past.checked_sub(key_rows).map(|label| UNet::FIRST_KEY + label),
                 };
                 let expected = known.filter(|at| *at < rows).map_or(vec![0.0; outputs], |at| row(&weights, at));
+                if (UNet::FIRST_KEY..UNet::FIRST_KEY + key_rows).contains(&at) {
+                    let key = row(&told, at);
+                    assert!(key.iter().all(|v| v.abs() < 0.3) && key != row(&told, at - 1), "{key:?}");
+                    continue;
+                }
                 assert_eq!(row(&told, at), expected, "{labels} labels, keys {keys}, input {at}");
             }
         }
