@@ -181,9 +181,10 @@ fn latents_that_do_not_suit_are_refused() {
         ("--batch", "0", "between 1 and 4096"),
         ("--learning-rate", "NaN", "positive"),
         ("--validation", "1", "below 0.9"),
+        ("--device", "cpu,cpu", "one device twice"),
     ] {
         let mut args = train(&latents, Path::new("/tmp/never.flow"));
-        args.retain(|a| !["--batch", "4"].contains(a));
+        args.retain(|a| !["--batch", "4", "--device", "cpu"].contains(a));
         args.extend([flag, value]);
         fails(&args, &[flag, part]);
     }

@@ -1,6 +1,6 @@
 //! The page of devices: where the net runs, this machine's by a click, another one's by its address.
 
-use egui::{RichText, Role, ScrollArea, TextEdit, Ui, WidgetInfo, vec2};
+use egui::{Label, RichText, Role, ScrollArea, TextEdit, Ui, WidgetInfo, vec2};
 
 use super::button::{heading, word};
 use super::later::Later;
@@ -55,7 +55,8 @@ impl Devices {
                     if word(ui, &card.id, 90.0, card.id == self.chosen, help).clicked() {
                         asked = Some(card.id.clone());
                     }
-                    ui.label(RichText::new(&card.name).color(DIM));
+                    // What does not fit is shown whole under the mouse.
+                    ui.add(Label::new(RichText::new(&card.name).color(DIM)).truncate());
                 });
             }
         });

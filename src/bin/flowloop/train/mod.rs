@@ -193,7 +193,8 @@ impl Train {
     fn devices(&self) -> anyhow::Result<Vec<Adapter>> {
         let devices = self.device.iter().map(|d| device::choose(d)).collect::<Result<Vec<_>, _>>()?;
         for (i, adapter) in devices.iter().enumerate() {
-            ensure!(devices[..i].iter().all(|a| a.id != adapter.id), "--device names {} twice", adapter.id);
+            let other = devices[..i].iter().all(|a| a.device != adapter.device);
+            ensure!(other, "--device names one device twice: {}", adapter.id);
         }
         Ok(devices)
     }
