@@ -239,7 +239,8 @@ fn likeness(bars: &Set) -> f64 {
 
 fn mean_and_deviation(values: &[f64]) -> [f64; 2] {
     let count = values.len().max(1) as f64;
-    let mean = values.iter().sum::<f64>() / count;
+    // The sum of nothing is -0.
+    let mean = values.iter().sum::<f64>() / count + 0.0;
     [mean, (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / count).sqrt()]
 }
 
