@@ -46,8 +46,6 @@ pub struct FactoryLoop {
     pub clip: Clip,
     /// Its style (drums) or part (melodic).
     pub label: &'static str,
-    /// Its key, when it is melodic.
-    pub key: Option<Key>,
     /// A name without spaces that is unique in its set, with the key.
     pub name: String,
     /// The names of its sounds, joined by `+`.
@@ -152,8 +150,8 @@ fn render_loop(bank: &SoundBank, plan: &Plan, options: &SetOptions, index: usize
             (part.name, Some(score.key), render::melodic(&score, part, instrument, bpm, &mut dice), source)
         }
     };
-    let of_key = key.map_or(String::new(), |key| format!("_{}", key.short()));
-    Ok(FactoryLoop { clip, label, key, name: format!("{label}-{index:05}{of_key}"), source })
+    let of_key = key.map_or(String::new(), |key: Key| format!("_{}", key.short()));
+    Ok(FactoryLoop { clip, label, name: format!("{label}-{index:05}{of_key}"), source })
 }
 
 fn make(style: &Style, dice: &mut Dice) -> Make {

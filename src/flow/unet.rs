@@ -212,7 +212,8 @@ impl UNet {
         }
     }
 
-    /// Inputs of the condition's first layer: time, tempo, the key's notes and tonic where it is told them, and the labels last.
+    /// Inputs of the condition's first layer: time, tempo, the key's notes and tonic where it is told them, and
+    /// the labels last.
     pub fn condition_inputs(config: &UNetConfig) -> usize {
         Self::FIRST_KEY + config.known() - 1
     }
