@@ -4,6 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::random::Philox;
+
 /// Major or minor; the older modes go with the third that they have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs)] // The names say it.
@@ -11,6 +13,9 @@ pub enum Mode {
     Minor,
     Major,
 }
+
+/// Random stream of the seeds' keys, beyond those of their noise.
+const STREAM: u64 = 1 << 32;
 
 /// A tonic and a mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,6 +41,11 @@ impl Key {
         (number < Self::COUNT).then(|| Self::new(number as i32 / 2, mode))
     }
 
+    /// A seed's own key, where any will do.
+    pub fn of_seed(seed: u64) -> Self {
+        Self::from_number(Philox::new(seed, STREAM).below(0, Self::COUNT)).expect("a number below the count")
+    }
+
     /// Its number, the inverse of [`Self::from_number`].
     pub fn number(self) -> usize {
         2 * usize::from(self.tonic) + usize::from(self.mode == Mode::Major)
@@ -52,6 +62,17 @@ impl Key {
         const MAJOR: [usize; 7] = [0, 2, 4, 5, 7, 9, 11];
         let scale = if self.mode == Mode::Minor { MINOR } else { MAJOR };
         scale.contains(&((class + 12 - self.tonic()) % 12))
+    }
+
+    /// Semitones, -6 to 5, that take it to the white notes: to A minor or C major.
+    pub fn to_white(self) -> i32 {
+        let target = if self.mode == Mode::Minor { 9 } else { 0 };
+        (target - i32::from(self.tonic) + 6).rem_euclid(12) - 6
+    }
+
+    /// A minor or C major, whichever has its mode.
+    pub fn white(self) -> Self {
+        Self::new(i32::from(self.tonic) + self.to_white(), self.mode)
     }
 
     /// Its mode.
@@ -158,9 +179,22 @@ mod tests {
         }
         assert_eq!(Key::from_number(Key::COUNT), None);
         assert_eq!(Key::new(57, Mode::Minor).to_string(), "A minor");
+        // The white notes are half an octave away at most.
+        for key in (0..Key::COUNT).map(|number| Key::from_number(number).unwrap()) {
+            assert!((-6..=5).contains(&key.to_white()) && ["Am", "Cmaj"].contains(&key.white().short().as_str()));
+            assert!(key.white().mode() == key.mode() && key.white().to_white() == 0);
+        }
         // Relatives share their scale.
         let [d, f]: [Key; 2] = ["Dm", "F"].map(|name| name.parse().unwrap());
         assert!((0..12).all(|class| d.holds(class) == f.holds(class)) && d.holds(9) && !d.holds(6));
+    }
+
+    #[test]
+    fn seeds_have_all_keys() {
+        let mut times = [0; Key::COUNT];
+        (0..2400).for_each(|seed| times[Key::of_seed(seed).number()] += 1);
+        assert!(times.iter().all(|n| (50..150).contains(n)), "{times:?}");
+        assert_eq!(Key::of_seed(7), Key::of_seed(7));
     }
 
     #[test]

@@ -32,4 +32,5 @@ pub mod resample;
 pub mod settings;
 #[cfg(feature = "companion")]
 pub mod training;
+pub mod transpose;
 pub mod wav;

@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, LazyLock, Mutex};
 
+use realfft::num_complex::Complex32;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
 /// Lengths whose transforms are kept: those of the loops of a session. A transform takes about as much memory
@@ -42,13 +43,33 @@ fn transforms(from: usize, to: usize) -> (Arc<dyn RealToComplex<f32>>, Arc<dyn C
 
 /// Resamples one channel to `len` samples.
 pub fn circular(signal: &[f32], len: usize) -> Vec<f32> {
-    if signal.len() == len || signal.is_empty() || len == 0 {
+    match signal.len() == len {
+        true => signal.to_vec(),
+        false => circular_through(signal, len, &|_| Complex32::ONE),
+    }
+}
+
+/// The spectrum of one channel, `len / 2 + 1` bins: bin `k` goes round the loop `k` times.
+pub fn spectrum(signal: &[f32]) -> Vec<Complex32> {
+    if signal.is_empty() {
+        return Vec::new();
+    }
+    let (forward, _) = transforms(signal.len(), signal.len());
+    let mut spectrum = forward.make_output_vec();
+    forward.process(&mut signal.to_vec(), &mut spectrum).expect("sizes agree");
+    spectrum
+}
+
+/// Resamples one channel to `len` samples, through a filter that is given as what it does to each bin.
+pub fn circular_through(signal: &[f32], len: usize, filter: &dyn Fn(usize) -> Complex32) -> Vec<f32> {
+    if signal.is_empty() || len == 0 {
         return signal.to_vec();
     }
     let (forward, inverse) = transforms(signal.len(), len);
     let (mut input, mut spectrum) = (signal.to_vec(), forward.make_output_vec());
     forward.process(&mut input, &mut spectrum).expect("sizes agree");
     spectrum.resize(len / 2 + 1, Default::default());
+    spectrum.iter_mut().enumerate().for_each(|(bin, value)| *value *= filter(bin));
     spectrum[0].im = 0.0;
     // The bin at the lower Nyquist frequency stands for two, which only one length can tell apart.
     let shorter = len.min(signal.len());

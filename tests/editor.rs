@@ -428,6 +428,9 @@ fn a_missing_model_is_shown_its_file() {
     w.until("the search", |w| w.session.status().model.missing.is_some());
     w.until("the words", |w| w.window.query_by_label_contains("was not found at /no/where/mine.flow").is_some());
     w.click("Model: mine");
+    // When the models are read, what is below them moves down.
+    w.until("the list", |w| w.window.query_by_label("Model Built-in: factory").is_some());
+    w.frames(2);
     w.click("Path of a model");
     w.window.key_combination_modifiers(egui::Modifiers::COMMAND, &[Key::A]);
     w.window.event(egui::Event::Text(path.to_string_lossy().into_owned()));

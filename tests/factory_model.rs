@@ -1,9 +1,10 @@
 //! The built-in model generates loops of its styles: exact length, no seam, drums on the grid, something in
-//! each bar, a clip a seed.
+//! each bar, a clip a seed, melodic parts in the key that was asked for.
 
 use std::ops::ControlFlow;
 
 use flowloop::clip::Clip;
+use flowloop::key::Key;
 use flowloop::measure;
 use flowloop::model::{Generator, Job, embedded_model};
 
@@ -55,4 +56,53 @@ fn measures_tell_noise_from_drums() {
         hits: Vec::new(),
     };
     assert!(measure::on_grid(&clip) < 0.6, "{}", measure::on_grid(&clip));
+}
+
+#[test]
+fn chords_basses_arpeggios_and_leads_are_in_the_key_that_was_asked_for() {
+    let mut generator = Generator::new(embedded_model().unwrap(), &flowloop::device::cpu()).unwrap();
+    let labels = generator.model().header.labels.clone();
+    let mut shares = [0.0; 2];
+    for (i, part) in ["bass", "chords", "arp", "lead"].iter().cycle().take(16).enumerate() {
+        let label = labels.iter().position(|label| label == part);
+        let key = Key::from_number(7 * i % Key::COUNT).unwrap();
+        let job = Job { seed: i as u64, steps: 8, beats: 8, bpm: 110.0, label, key: Some(key), ..Job::default() };
+        let clip = generator.generate(&job, &mut |_, _| ControlFlow::Continue(())).unwrap();
+        let power = classes(&clip);
+        // The key asked for, and the one that has the fewest notes in common with it.
+        let far = Key::new(key.tonic() as i32 + 6, key.mode());
+        for (share, key) in shares.iter_mut().zip([key, far]) {
+            *share += (0..12).filter(|class| key.holds(*class)).map(|class| power[class]).sum::<f32>() / 16.0;
+        }
+    }
+    let [asked, far] = shares;
+    println!("in the key: {asked:.3}, in the one farthest from it: {far:.3}");
+    assert!(asked > 0.8 && far < 0.6, "{asked} {far}");
+}
+
+/// Shares of the pitch classes.
+fn classes(clip: &Clip) -> [f32; 12] {
+    let mid: Vec<f32> = clip.samples[0].iter().zip(&clip.samples[1]).map(|(l, r)| l + r).collect();
+    let chroma = measure::chroma(&mid, 44_100, 32);
+    let power: [f32; 12] = std::array::from_fn(|class| chroma.iter().skip(class).step_by(12).sum());
+    let all: f32 = power.iter().sum();
+    power.map(|p| p / all)
+}
+
+#[test]
+fn a_seed_in_another_key_is_the_same_riff() {
+    let mut generator = Generator::new(embedded_model().unwrap(), &flowloop::device::cpu()).unwrap();
+    let label = generator.model().header.labels.iter().position(|label| label == "arp");
+    let mut make = |key: &str, seed: u64| {
+        let key = Some(key.parse().unwrap());
+        let job = Job { seed, steps: 8, beats: 8, bpm: 110.0, label, key, ..Job::default() };
+        classes(&generator.generate(&job, &mut |_, _| ControlFlow::Continue(())).unwrap())
+    };
+    let apart = |a: [f32; 12], b: [f32; 12]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f32>() / 2.0;
+    for (seed, key, up) in [(3, "Dm", 5), (4, "Em", 7), (5, "F#m", 9)] {
+        let (here, mut there, other) = (make("Am", seed), make(key, seed), make("Am", seed + 10));
+        there.rotate_left(up);
+        println!("seed {seed} in {key}: {:.3}, another seed {:.3}", apart(here, there), apart(here, other));
+        assert!(apart(here, there) < 0.5 * apart(here, other), "seed {seed} in {key}");
+    }
 }

@@ -99,7 +99,7 @@ fn of_a_large_folder_so_much_is_read_as_is_asked_for() {
     std::fs::copy(place.path().join("kicks/loop0_120bpm.wav"), place.path().join("kicks/z_120bpm.wav")).unwrap();
     let beats = |enough_seconds: f64| {
         let options = ScanOptions { enough_seconds, ..ScanOptions::default() };
-        let found = dataset::scan_each(place.path(), &options, &|clip| clip.beats, &mut |_, _| {}).unwrap();
+        let found = dataset::scan_each(place.path(), &options, &|clip, _| clip.beats, &mut |_, _| {}).unwrap();
         assert!(found.loops.is_sorted_by_key(|l| &l.path) && found.loops.iter().all(|l| l.clip == 4));
         found
     };

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use companion::{drum_folder, drums, fails, text, tiny_keyed_model, tiny_model, works};
 use flowloop::clip::{Clip, SAMPLE_RATE};
+use flowloop::key::Key;
 use flowloop::model::{Model, Precision};
 
 /// A bar of a tone with its octave, in place of the drums.
@@ -43,6 +44,7 @@ fn keys_are_learnt_from_names() {
     let header = Model::load(&own).unwrap().header;
     assert!(header.net.keys);
     assert_eq!(header.keyed, ["pads"]);
+    assert!(Model::load(&own).unwrap().tuning.is_some(), "how its pads lie on the semitones");
     assert!(works(&["inspect", text(&own)]).contains("keys        pads"));
 
     // A model that knew none learns them; one that knew some keeps them.
@@ -78,7 +80,9 @@ fn a_key_is_asked_for_by_name() {
     let pads = |key: &str| make(&["--label", "pads", "--key", key]);
     assert_eq!(pads("Am"), pads("a minor"));
     assert_ne!(pads("Am").0, pads("A").0);
-    assert_ne!(pads("Am").0, make(&["--label", "pads"]).0);
+    assert_ne!(pads("Am").0, pads("Bm").0);
+    let own = Key::of_seed(7);
+    assert_eq!(pads(&own.short()).0, make(&["--label", "pads"]).0, "any key is one of the seed's own");
     assert_ne!(make(&["--key", "Am"]).0, make(&[]).0, "a key without a label");
     assert_ne!(make(&["--key", "Am", "--guidance", "2"]).0, make(&["--key", "Am"]).0, "a key is followed more closely");
     let (kicks, said) = make(&["--label", "kicks", "--key", "Am"]);

@@ -24,7 +24,11 @@ fn cpus() -> Vec<Cpu> {
 
 fn conditions(batch: usize, labels: usize) -> Vec<Condition> {
     let label = |i: usize| (labels > 0 && i % 3 < 2).then(|| i % labels.max(1));
-    let of = |i: usize| Condition { bpm: 90.0 + 17.0 * i as f64, label: label(i), key: Key::from_number(7 * i) };
+    let of = |i: usize| Condition {
+        bpm: 90.0 + 17.0 * i as f64,
+        label: label(i),
+        mode: Key::from_number(7 * i).map(Key::mode),
+    };
     (0..batch).map(of).collect()
 }
 

@@ -50,7 +50,7 @@ pub struct Curves<'a> {
 }
 
 /// Between two rows of numbers.
-fn between<'a>(low: &'a [f32], high: &'a [f32], share: f32) -> Cow<'a, [f32]> {
+pub(super) fn between<'a>(low: &'a [f32], high: &'a [f32], share: f32) -> Cow<'a, [f32]> {
     match share {
         0.0 => Cow::Borrowed(low),
         share => low.iter().zip(high).map(|(l, h)| l + share * (h - l)).collect(),

@@ -20,6 +20,7 @@ mod phase;
 pub mod resolution;
 pub mod sketch;
 mod texture;
+pub mod tuning;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -31,6 +32,7 @@ use frames::centres;
 pub use levels::{Curves, Levels, RUNS, neighbours};
 use resolution::{Layer, Resolution};
 pub use sketch::Sketch;
+pub use tuning::Tuning;
 
 /// Latent frames a beat: a 4/4 bar is 32.
 pub const LATENTS_PER_BEAT: usize = 8;
@@ -117,7 +119,7 @@ pub enum CodecError {
     NotFinite,
     #[error("{frames} latent frames of {channels} channels do not make a loop of whole beats for this codec")]
     Shape { channels: usize, frames: usize },
-    #[error("the tempo {0} is not between 20 and 400 bpm")]
+    #[error("the tempo {0} is not between 10 and 800 bpm")]
     Tempo(f64),
     #[error("there are too few loops to fit it: {patches} latent frames for {channels} channels")]
     TooFew { patches: usize, channels: usize },
@@ -192,7 +194,7 @@ impl Codec {
         if !whole || channels != self.config.channels || values.len() != channels * frames {
             return Err(CodecError::Shape { channels, frames });
         }
-        if !(20.0..=400.0).contains(&bpm) {
+        if !(10.0..=800.0).contains(&bpm) {
             return Err(CodecError::Tempo(bpm));
         }
         if values.iter().any(|v| !v.is_finite()) {

@@ -204,9 +204,9 @@ pub struct Skipped {
 
 impl<A> Loop<A> {
     /// The same loop with something else made of its sound.
-    pub fn map<B>(self, make: impl FnOnce(A) -> B) -> Loop<B> {
+    pub fn map<B>(self, make: impl FnOnce(A, Option<Key>) -> B) -> Loop<B> {
         let Self { path, label, key, clip, part, tempo_source, notes, digest } = self;
-        Loop { path, label, key, clip: make(clip), part, tempo_source, notes, digest }
+        Loop { path, label, key, clip: make(clip, key), part, tempo_source, notes, digest }
     }
 }
 
@@ -244,14 +244,14 @@ pub fn scan(
     options: &ScanOptions,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Dataset, ScanError> {
-    scan_each(folder, options, &|clip| clip, progress)
+    scan_each(folder, options, &|clip, _| clip, progress)
 }
 
-/// The same, holding only what `make` makes of each loop, on several threads.
+/// The same, holding only what `make` makes of each loop and its key, on several threads.
 pub fn scan_each<A: Send>(
     folder: &Path,
     options: &ScanOptions,
-    make: &(dyn Fn(Clip) -> A + Sync),
+    make: &(dyn Fn(Clip, Option<Key>) -> A + Sync),
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Dataset<A>, ScanError> {
     let metadata = std::fs::metadata(folder).map_err(|_| ScanError::Missing(folder.into()))?;

@@ -44,7 +44,7 @@ pub(super) fn make(app: &mut App, ui: &mut Ui, now: &Now) {
         list(ui, hand, &make.style, model.labels.len(), style, "One of the model's styles, or any");
         let keyed = model.keyed.get(of).copied().unwrap_or(true);
         let help = match (keyed, model.keyed.contains(&true)) {
-            (true, _) => "The key of the loop, or any",
+            (true, _) => "The key of the loop; any is one of the seed's own",
             (false, true) => "This style has no key: it sounds the same in all of them",
             (false, false) => {
                 "This model knows no keys. One that is trained on loops with keys in their names (_Am) does"

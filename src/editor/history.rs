@@ -56,7 +56,7 @@ fn compare(ui: &mut Ui, status: &Status, playing: Option<&Request>, session: &Se
             let help = match held {
                 None => format!("Takes what plays as {name}"),
                 Some(held) => {
-                    let what = recipe::describe(&held, &status.model.labels);
+                    let what = recipe::describe(&held, &status.model);
                     format!("Recalls {name}: {what}. Tab goes back and forth. Right click: takes what plays instead")
                 }
             };
@@ -107,10 +107,10 @@ fn entry(ui: &mut Ui, heard: &Heard, status: &Status, playing: Option<&Request>,
     let below = |y: f32| pos2(rect.center().x, rect.bottom() - y);
     let painter = ui.painter().with_clip_rect(rect.shrink(2.0).intersect(ui.clip_rect()));
     painter.text(below(17.0), Align2::CENTER_BOTTOM, &seed, font(SMALL), if on { ACCENT } else { TEXT });
-    let detail = recipe::short(request, &status.model.labels);
+    let detail = recipe::short(request, &status.model);
     painter.text(below(3.0), Align2::CENTER_BOTTOM, detail, font(SMALL), DIM);
     marks(ui, rect, heard, status, session, response.contains_pointer());
-    let what = recipe::describe(request, &status.model.labels);
+    let what = recipe::describe(request, &status.model);
     let length = format!("{} beats at {:.2} bpm", request.beats, request.bpm());
     response.widget_info(|| WidgetInfo::selected(Role::Button, true, on, format!("Recall seed {seed}")));
     response.on_hover_text(format!("Recall {what}\n{length}"))

@@ -246,7 +246,7 @@ impl App {
                 Page::Devices => self.devices.show(ui, &now.status, &self.session),
                 Page::Train => self.train.show(ui, &now.status, &self.session),
                 Page::Export => {
-                    let name = now.playing.map(|r| recipe::file_name(&r, &now.status.model.labels));
+                    let name = now.playing.map(|r| recipe::file_name(&r, &now.status.model));
                     let name = name.unwrap_or_else(|| "loop".into());
                     self.export.show(ui, now.clip.as_ref(), &name, self.session.home());
                 }
@@ -261,11 +261,10 @@ impl App {
         let plays_newest = now.clip.as_ref().is_none_or(|clip| Arc::as_ptr(clip) as usize == newest);
         let made = status.making.as_ref().and_then(|(_, sketch)| sketch.as_ref());
         let waits = status.sketch.as_ref().filter(|_| !plays_newest);
-        let labels = &status.model.labels;
         let words = match (&now.playing, &now.clip) {
             (Some(request), Some(clip)) => [
                 recipe::seed(request),
-                recipe::kind(request, labels),
+                recipe::kind(request, &status.model),
                 format!("{} beats · {:.0} bpm", clip.beats, clip.bpm),
             ],
             (None, Some(clip)) => ["Loop".into(), String::new(), format!("{} beats · {:.0} bpm", clip.beats, clip.bpm)],

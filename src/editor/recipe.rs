@@ -2,8 +2,7 @@
 //! still say the same.
 
 use super::hand::Hand;
-use crate::engine::{Request, Solver, hundredths, thousandths};
-use crate::key::Key;
+use crate::engine::{ModelInfo, Request, Solver, hundredths, thousandths};
 use crate::plugin::choices::{self, Bars};
 use crate::plugin::{FlowloopParams, MAX_KEY, MAX_SEED, MAX_STEPS, MAX_STYLE, MAX_TAKE};
 
@@ -72,36 +71,31 @@ pub(super) fn style(request: &Request, labels: &[String]) -> String {
     }
 }
 
-/// The key, where one was asked for.
-fn key(request: &Request) -> Option<Key> {
-    Key::from_number(usize::from(request.key).checked_sub(1)?)
-}
-
 /// Style and key.
-pub(super) fn kind(request: &Request, labels: &[String]) -> String {
-    let key = key(request).map_or(String::new(), |key| format!(" · {}", key.short()));
-    style(request, labels) + &key
+pub(super) fn kind(request: &Request, model: &ModelInfo) -> String {
+    let key = model.key(request).map_or(String::new(), |key| format!(" · {}", key.short()));
+    style(request, &model.labels) + &key
 }
 
 /// Style, key and steps in a word or two.
-pub(super) fn short(request: &Request, labels: &[String]) -> String {
+pub(super) fn short(request: &Request, model: &ModelInfo) -> String {
     let varied = if request.variation > 0 { format!(" v{}", request.take) } else { String::new() };
-    let key = key(request).map_or(String::new(), |key| format!("{} ", key.short()));
+    let key = model.key(request).map_or(String::new(), |key| format!("{} ", key.short()));
     match request.style {
         0 => format!("{key}{} steps{varied}", request.steps),
-        _ => format!("{} {key}{}{varied}", style(request, labels), request.steps),
+        _ => format!("{} {key}{}{varied}", style(request, &model.labels), request.steps),
     }
 }
 
 /// What it is, in a line.
-pub(super) fn describe(request: &Request, labels: &[String]) -> String {
+pub(super) fn describe(request: &Request, model: &ModelInfo) -> String {
     let steps = match (request.steps, request.solver) {
         (1, _) => "1 step".to_string(),
         (steps, Solver::Euler) => format!("{steps} steps"),
         (steps, Solver::Heun) => format!("{steps} Heun steps"),
     };
-    let key = key(request).map_or(String::new(), |key| format!(" · {key}"));
-    let mut text = format!("seed {} · {}{key} · {steps}", seed(request), style(request, labels));
+    let key = model.key(request).map_or(String::new(), |key| format!(" · {key}"));
+    let mut text = format!("seed {} · {}{key} · {steps}", seed(request), style(request, &model.labels));
     if request.guidance != 100 {
         text += &format!(" · guidance {:.2}", f32::from(request.guidance) / 100.0);
     }
@@ -112,12 +106,12 @@ pub(super) fn describe(request: &Request, labels: &[String]) -> String {
 }
 
 /// The same as a file's name without its extension, in the words that `flowloop train` reads.
-pub(super) fn file_name(request: &Request, labels: &[String]) -> String {
+pub(super) fn file_name(request: &Request, model: &ModelInfo) -> String {
     let style = match request.style {
         0 => String::new(),
-        _ => format!("-{}", style(request, labels)),
+        _ => format!("-{}", style(request, &model.labels)),
     };
-    let key = key(request).map_or(String::new(), |key| format!("-{}", key.short()));
+    let key = model.key(request).map_or(String::new(), |key| format!("-{}", key.short()));
     let varied = if request.variation > 0 { format!("-take{}", request.take) } else { String::new() };
     let bpm = format!("{:.2}", request.bpm());
     let bpm = bpm.trim_end_matches('0').trim_end_matches('.');
@@ -128,22 +122,31 @@ pub(super) fn file_name(request: &Request, labels: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::Key;
 
     #[test]
     fn names_and_descriptions_say_what_a_clip_is() {
-        let labels = vec!["deep house".to_string(), "drum & bass".to_string()];
+        let labels = vec!["techno".to_string(), "drum & bass".to_string()];
+        let model = ModelInfo { labels, keyed: vec![true, false, true], ..ModelInfo::default() };
         let plain = Request::new(7, 8, 0, 8, 120.0);
-        assert_eq!(describe(&plain, &labels), "seed 7 · any style · 8 steps");
-        assert_eq!(file_name(&plain, &labels), "seed7-8beats-120bpm");
+        assert_eq!(describe(&plain, &model), "seed 7 · any style · 8 steps");
+        assert_eq!(file_name(&plain, &model), "seed7-8beats-120bpm");
         let rich = Request { morph: 250, style: 2, guidance: 150, variation: 400, take: 3, ..plain };
         let rich = Request { solver: Solver::Heun, centi_bpm: 17_450, key: 13, ..rich };
         assert_eq!(
-            describe(&rich, &labels),
+            describe(&rich, &model),
             "seed 7.25 · drum & bass · F# minor · 8 Heun steps · guidance 1.50 · 40 % variation, take 3"
         );
-        assert_eq!(file_name(&rich, &labels), "seed7.25-drum---bass-F#m-take3-8beats-174.5bpm");
-        assert_eq!([kind(&rich, &labels), kind(&plain, &labels)], ["drum & bass · F#m", "any style"]);
-        assert_eq!(short(&Request { key: 2, ..plain }, &labels), "Cmaj 8 steps");
-        assert_eq!(style(&Request { style: 9, ..plain }, &labels), "style 9");
+        assert_eq!(file_name(&rich, &model), "seed7.25-drum---bass-F#m-take3-8beats-174.5bpm");
+        assert_eq!([kind(&rich, &model), kind(&plain, &model)], ["drum & bass · F#m", "any style"]);
+        assert_eq!(short(&Request { key: 2, ..plain }, &model), "Cmaj 8 steps");
+        let own = Key::of_seed(7).short();
+        assert_eq!(
+            kind(&Request { style: 2, ..plain }, &model),
+            format!("drum & bass · {own}"),
+            "any key is the seed's"
+        );
+        assert_eq!(kind(&Request { style: 1, key: 2, ..plain }, &model), "techno", "a style without keys");
+        assert_eq!(style(&Request { style: 9, ..plain }, &model.labels), "style 9");
     }
 }

@@ -37,7 +37,7 @@ impl Facts<'_> {
         let own = match self.seen.playhead {
             _ if !self.clip => "Nothing plays: there is no loop yet".to_string(),
             Some(_) => match self.playing {
-                Some(request) => format!("Playing {}", recipe::describe(request, &self.status.model.labels)),
+                Some(request) => format!("Playing {}", recipe::describe(request, &self.status.model)),
                 None => "Playing the project's loop".to_string(),
             },
             None if beside.is_some() => String::new(),

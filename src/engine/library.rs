@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::request::Request;
 use crate::disk::read_whole;
+use crate::key::Key;
 use crate::model::{EMBEDDED_BYTES, Header, Model, embedded_header, hash_of, id_of};
 use crate::settings::Home;
 
@@ -24,7 +26,7 @@ pub struct SavedModel {
 }
 
 /// The session's model, for the editor.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelInfo {
     /// Its name.
     pub name: String,
@@ -38,6 +40,18 @@ pub struct ModelInfo {
     pub keyed: Vec<bool>,
     /// What to do about a file that was not found.
     pub missing: Option<String>,
+}
+
+impl ModelInfo {
+    /// The key of the loop that a request asks for; None where it has none.
+    pub fn key(&self, request: &Request) -> Option<Key> {
+        let request = request.normalised();
+        // A style that the model has not is any.
+        let style = Some(usize::from(request.style)).filter(|style| *style < self.keyed.len()).unwrap_or(0);
+        let keyed = self.keyed.get(style).copied().unwrap_or(false);
+        let any = keyed && (style > 0 || self.keyed.iter().all(|keyed| *keyed));
+        request.key().filter(|_| keyed).or(any.then(|| Key::of_seed(request.seed)))
+    }
 }
 
 /// A model's file, to choose from.

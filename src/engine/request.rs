@@ -96,6 +96,11 @@ impl Request {
         }
     }
 
+    /// The key that is asked for; None for any.
+    pub fn key(&self) -> Option<Key> {
+        usize::from(self.key).checked_sub(1).and_then(Key::from_number)
+    }
+
     /// The generator's job, for a model that has the style as a label.
     pub(super) fn job(&self) -> Job {
         Job {
@@ -106,7 +111,7 @@ impl Request {
             beats: self.beats,
             bpm: self.bpm(),
             label: usize::from(self.style).checked_sub(1),
-            key: usize::from(self.key).checked_sub(1).and_then(Key::from_number),
+            key: self.key(),
             guidance: self.guidance,
             variation: self.variation,
             take: self.take,

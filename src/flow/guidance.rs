@@ -1,8 +1,8 @@
-//! Guidance: the velocity pushed away from "any label and key" towards the wanted ones,
-//! `v = v_any + strength (v_wanted - v_any)`; 1 is the plain net, more follows label and key more closely.
+//! Guidance: the velocity pushed away from "any label and mode" towards the wanted ones,
+//! `v = v_any + strength (v_wanted - v_any)`; 1 is the plain net, more follows label and mode more closely.
 //!
 //! Source: Ho and Salimans, "Classifier-Free Diffusion Guidance", 2022 (arXiv 2207.12598). The net has
-//! to have been trained with some of its labels and keys left out.
+//! to have been trained with some of its labels and modes left out.
 
 use burn::tensor::Tensor;
 
@@ -37,9 +37,9 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
-    use crate::key::Key;
+    use crate::key::Mode;
 
-    /// The velocity of a loop is its label, -1 for any, and a tenth of its key; counts what it was asked for.
+    /// The velocity of a loop is its label, -1 for any, and for major a quarter more; counts what it was asked for.
     struct Labels(Cell<usize>);
 
     impl Velocity for Labels {
@@ -47,7 +47,7 @@ mod tests {
             assert_eq!((x.dims()[0], t.dims()[0]), (conditions.len(), conditions.len()));
             self.0.set(self.0.get() + conditions.len());
             let row =
-                |c: &Condition| c.label.map_or(-1.0, |l| l as f32) + c.key.map_or(0.0, |k| 0.1 * k.number() as f32);
+                |c: &Condition| c.label.map_or(-1.0, |l| l as f32) + c.mode.map_or(0.0, |m| 0.25 * m as u8 as f32);
             let rows = conditions.iter().map(row);
             let rows = rows.map(|v| Tensor::<3>::full([1, 2, 3], v, &x.device())).collect();
             Tensor::cat(rows, 0)
@@ -78,8 +78,8 @@ mod tests {
     }
 
     #[test]
-    fn a_key_alone_is_followed_too() {
-        let key = Key::from_number(5);
-        assert_eq!(of(2.0, &[Condition { key, ..Condition::any(120.0) }]), (vec![0.0], 2));
+    fn a_mode_alone_is_followed_too() {
+        let mode = Some(Mode::Major);
+        assert_eq!(of(2.0, &[Condition { mode, ..Condition::any(120.0) }]), (vec![-0.5], 2));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! In: noise `[batch, channel, frame]` and a [`Velocity`] source; out: latents of the same shape,
 //! standardised. [`objective`] trains the net, [`solver`] integrates it, [`guidance`] makes it follow a
-//! label and a key, [`noise`] turns a seed into the starting point on the CPU (so that each device starts from
+//! label and a mode, [`noise`] turns a seed into the starting point on the CPU (so that each device starts from
 //! the same numbers), and [`unet`] is the net, on whatever Burn device its tensors live on; [`packed`] is the
 //! same net on the CPU, several times sooner.
 //!
@@ -19,7 +19,7 @@ pub mod unet;
 
 use burn::tensor::Tensor;
 
-use crate::key::Key;
+use crate::key::Mode;
 
 /// What a loop should be like, beside its noise. One entry per loop of the batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,14 +28,14 @@ pub struct Condition {
     pub bpm: f64,
     /// Index of the label, or None for "any".
     pub label: Option<usize>,
-    /// Its key, or None for "any".
-    pub key: Option<Key>,
+    /// Major or minor, of a loop on the white notes; None for "any", also without a key.
+    pub mode: Option<Mode>,
 }
 
 impl Condition {
     /// Any loop at a tempo.
     pub fn any(bpm: f64) -> Self {
-        Self { bpm, label: None, key: None }
+        Self { bpm, label: None, mode: None }
     }
 }
 

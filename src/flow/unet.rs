@@ -39,7 +39,7 @@ pub struct UNetConfig {
     /// Labels the net knows (needs blocks).
     #[serde(default)]
     pub labels: usize,
-    /// Whether the net is told the key (needs blocks).
+    /// Whether the net is told major or minor, and makes loops in keys on the white notes (needs blocks).
     #[serde(default)]
     pub keys: bool,
     /// Channels of the blocks before the first and after the last strided layer, at the full number of
@@ -57,13 +57,8 @@ const BEATS_PER_BAR: usize = 4;
 const PHASES: usize = 6;
 /// Octaves of the time features given to blocks.
 const TIME_OCTAVES: usize = 6;
-/// Value of the input of the label, or the key, that is wanted: one input among many would be learnt slowly.
+/// Value of the input of the label, or the mode, that is wanted: one input among many would be learnt slowly.
 const WANTED: f32 = 4.0;
-/// Pitch classes. Of a key the net is told which of them its scale holds, and which is its tonic: what is learnt
-/// of a note in one key so counts in all that have it.
-const NOTES: usize = 12;
-/// Value of the input of a pitch class that the scale holds; the others have its opposite.
-const NOTE: f32 = 2.0;
 /// Width of the condition given to blocks.
 const CONDITION: usize = 256;
 /// Bounds that keep a hostile configuration from asking for all memory.
@@ -107,7 +102,7 @@ impl UNetConfig {
             return Err("blocks, labels or frames a beat are out of range".into());
         }
         if self.keys && self.blocks == 0 {
-            return Err("a net that is told the key needs blocks".into());
+            return Err("a net that is told major or minor needs blocks".into());
         }
         if self.blocks > 0 && self.widths.iter().any(|w| w % 32 != 0) {
             return Err("widths must be multiples of 32 when blocks are used".into());
@@ -127,7 +122,7 @@ impl UNetConfig {
         levels + self.stem * (4 * widest + 24 * self.blocks * self.stem)
     }
 
-    /// The same net for another number of labels, told the key or not; a net that takes no condition is told
+    /// The same net for another number of labels, told the mode or not; a net that takes no condition is told
     /// neither.
     pub fn told(self, labels: usize, keys: bool) -> Self {
         let labels = if self.conditioned() { labels } else { 0 };
@@ -138,14 +133,14 @@ impl UNetConfig {
         self.blocks > 0
     }
 
-    /// How many numbers tell the net of a loop's tempo, key and label.
+    /// How many numbers tell the net of a loop's tempo, mode and label.
     fn known(&self) -> usize {
-        1 + self.key_inputs() + self.labels
+        1 + self.mode_inputs() + self.labels
     }
 
-    /// Inputs of the key.
-    pub fn key_inputs(&self) -> usize {
-        if self.keys { 2 * NOTES } else { 0 }
+    /// Inputs of the mode.
+    pub fn mode_inputs(&self) -> usize {
+        if self.keys { 2 } else { 0 }
     }
 }
 
@@ -212,21 +207,21 @@ impl UNet {
         }
     }
 
-    /// Inputs of the condition's first layer: time, tempo, the key's notes and tonic where it is told them, and
-    /// the labels last.
+    /// Inputs of the condition's first layer: time, tempo, minor and major where it is told them, and the
+    /// labels last.
     pub fn condition_inputs(config: &UNetConfig) -> usize {
-        Self::FIRST_KEY + config.known() - 1
+        Self::FIRST_MODE + config.known() - 1
     }
 
-    /// Which of them is the first of the key's.
-    pub const FIRST_KEY: usize = 1 + 2 * TIME_OCTAVES + 1;
+    /// Which of them is the first of the mode's.
+    pub const FIRST_MODE: usize = 1 + 2 * TIME_OCTAVES + 1;
 
     /// What the net was built from.
     pub fn config(&self) -> &UNetConfig {
         &self.config
     }
 
-    /// `[batch, condition]` for the blocks, from times, tempi, keys and labels.
+    /// `[batch, condition]` for the blocks, from times, tempi, modes and labels.
     fn condition(&self, t: &Tensor<1>, conditions: &[Condition]) -> Option<Tensor<2>> {
         let mlp = self.condition.first()?;
         let batch = t.dims()[0];
@@ -272,18 +267,16 @@ pub(super) fn time_frequencies() -> impl Iterator<Item = f32> {
     (0..TIME_OCTAVES).map(|octave| std::f32::consts::PI * (1 << octave) as f32 / 2.0)
 }
 
-/// What the condition has beside the time: tempo, key and label, `[batch, 1 + key inputs + labels]`.
+/// What the condition has beside the time: tempo, mode and label, `[batch, 1 + mode inputs + labels]`.
 pub(super) fn known_features(config: &UNetConfig, batch: usize, conditions: &[Condition]) -> Vec<f32> {
     let width = config.known();
     let mut known = vec![0f32; batch * width];
     for (row, condition) in known.chunks_exact_mut(width).zip(conditions) {
         row[0] = (condition.bpm / 120.0).log2() as f32;
-        if let Some(key) = condition.key.filter(|_| config.keys) {
-            let (notes, tonic) = row[1..1 + config.key_inputs()].split_at_mut(NOTES);
-            notes.iter_mut().enumerate().for_each(|(class, v)| *v = if key.holds(class) { NOTE } else { -NOTE });
-            tonic[key.tonic()] = WANTED;
+        if let Some(mode) = condition.mode.filter(|_| config.keys) {
+            row[1 + mode as usize] = WANTED;
         }
-        if let Some(slot) = condition.label.and_then(|label| row.get_mut(1 + config.key_inputs() + label)) {
+        if let Some(slot) = condition.label.and_then(|label| row.get_mut(1 + config.mode_inputs() + label)) {
             *slot = WANTED;
         }
     }

@@ -16,7 +16,7 @@ use crate::codec::{LATENTS_PER_BEAT, neighbours};
 use crate::flow::solver::{Correction, Path, Solver};
 use crate::flow::unet::Weight;
 use crate::flow::{Condition, noise};
-use crate::key::Key;
+use crate::key::Mode;
 
 /// What each of a run's Euler steps does to the statistics of `x_t`, when those before were put right.
 #[derive(Clone, Debug, PartialEq)]
@@ -176,7 +176,7 @@ impl Correction for Measuring<'_> {
     }
 }
 
-/// Measures a model on loops of all its labels, and keys, in turn. `progress` hears (evaluations done, all).
+/// Measures a model on loops of all its labels, and both modes, in turn. `progress` hears (evaluations done, all).
 pub fn measure(generator: &Generator, progress: &mut Progress<'_>) -> Result<Vec<Drift>, GenerateError> {
     let Some(wanted) = &generator.model().spread else { return Ok(Vec::new()) };
     let header = &generator.model().header;
@@ -184,10 +184,12 @@ pub fn measure(generator: &Generator, progress: &mut Progress<'_>) -> Result<Vec
     let (channels, frames) = (net.channels, (BEATS * LATENTS_PER_BEAT).next_multiple_of(net.stride()));
     let start: Vec<f32> = (0..LOOPS as u64).flat_map(|i| noise::of_seed(FIRST_SEED + i, 0, channels, frames)).collect();
     let label = |i: usize| (net.labels > 0).then(|| i % net.labels.max(1));
-    // Steps of 5 through all keys, whatever the number of labels.
-    let key = |i: usize| Key::from_number(5 * i % Key::COUNT).filter(|_| header.is_keyed(label(i)));
+    let mode = |i: usize| {
+        let mode = if (i / net.labels.max(1)).is_multiple_of(2) { Mode::Minor } else { Mode::Major };
+        header.is_keyed(label(i)).then_some(mode)
+    };
     let conditions: Vec<Condition> =
-        (0..LOOPS).map(|i| Condition { bpm: 120.0, label: label(i), key: key(i) }).collect();
+        (0..LOOPS).map(|i| Condition { bpm: 120.0, label: label(i), mode: mode(i) }).collect();
     let (all, mut done) = (STEPS.iter().sum(), 0);
     let mut measured = Vec::new();
     for steps in STEPS {

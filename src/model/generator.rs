@@ -21,6 +21,8 @@ use crate::flow::solver::{Path, SolveError, Solver};
 use crate::flow::unet::{UNet, Weights};
 use crate::flow::{Condition, Velocity};
 use crate::kernel::{Cpu, Storage};
+use crate::key::Key;
+use crate::transpose;
 
 /// Slowest and fastest tempo that is generated, in beats per minute.
 pub const TEMPO: std::ops::RangeInclusive<f64> = 20.0..=400.0;
@@ -189,8 +191,7 @@ impl Generator {
 
     /// Generates one clip; `progress` hears (step, steps) and may cancel.
     pub fn generate(&mut self, job: &Job, progress: &mut Progress<'_>) -> Result<Clip, GenerateError> {
-        let key = job.key.filter(|_| self.model.header.is_keyed(job.label));
-        let job = Job { key, ..*job }.normalised();
+        let job = job.normalised().in_key(&self.model.header);
         if self.model.codec.is_none() {
             return Err(GenerateError::NoCodec);
         }
@@ -211,6 +212,7 @@ impl Generator {
     /// Standardised latents of a job, `[channel, frame]`. A variation `x_t = (1 - t) base + t noise` is
     /// integrated from its t; the base is made first, unless it is still known.
     fn latents(&mut self, job: &Job, frames: usize, progress: &mut Progress<'_>) -> Result<Vec<f32>, GenerateError> {
+        let job = &job.on_white();
         let (channels, steps) = (self.model.header.net.channels, job.steps_from_start());
         let mut noise = job.noise(channels, frames);
         let mut before = 0;
@@ -227,7 +229,7 @@ impl Generator {
             noise.iter_mut().zip(base).for_each(|(noise, base)| *noise = (1.0 - t) * base + t * *noise);
         }
         let total = before.saturating_add(steps);
-        let conditions = [Condition { bpm: job.bpm, label: job.label, key: job.key }];
+        let conditions = [Condition { bpm: job.bpm, label: job.label, mode: job.key.map(Key::mode) }];
         let steady = self.steady(job.whole_steps());
         let path = Path { from: job.start(), steps, conditions: &conditions, correction: Some(&steady) };
         let run = Run { path, solver: job.solver, guidance: job.guidance };
@@ -270,9 +272,16 @@ impl Generator {
         self.unnormalise(&mut values, frames);
         let latents = Latents { channels: self.model.header.net.channels, frames, values };
         let levels = self.model.levels.as_ref().map(|levels| levels.of(job.label, job.whole_steps()));
-        codec.decode_while(&latents, job.bpm, levels, wanted).map_err(|error| match error {
+        let tempo = transpose::white_tempo(job.beats, job.bpm, job.key);
+        let white = codec.decode_while(&latents, tempo, levels, wanted).map_err(|error| match error {
             CodecError::Cancelled => GenerateError::Cancelled,
             other => GenerateError::Codec(other.to_string()),
+        })?;
+        let tuning = self.model.tuning.as_ref().filter(|_| job.key.is_some());
+        let response = tuning.map(|tuning| tuning.of(job.label, job.whole_steps()));
+        Ok(match &response {
+            Some(response) => transpose::from_white(white, job.bpm, Some(&|hertz| response.at(hertz))),
+            None => transpose::from_white(white, job.bpm, None),
         })
     }
 

@@ -6,7 +6,7 @@ use crate::flow::noise;
 use crate::flow::solver::Solver;
 use crate::key::Key;
 
-use super::Model;
+use super::{Header, Model};
 
 /// What to generate.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,7 +25,8 @@ pub struct Job {
     pub bpm: f64,
     /// Index of a label; None for any.
     pub label: Option<usize>,
-    /// The key; None for any. What a model has never heard in a key sounds the same in all.
+    /// The key; None for any: the seed's own ([`Key::of_seed`]), where all that may come has keys. What a model has
+    /// never heard in a key sounds the same in all.
     pub key: Option<Key>,
     /// How closely label and key are followed, in hundredths: 100 ([`PLAIN`]) is the plain net, 0 is any
     /// label in any key; up to [`MAX_GUIDANCE`].
@@ -95,6 +96,19 @@ impl Job {
             self.take = 0;
         }
         self
+    }
+
+    /// The key that a loop of a model has: none where its label has none, and one of the seed's own where any
+    /// will do.
+    pub(super) fn in_key(self, header: &Header) -> Self {
+        let keyed = header.is_keyed(self.label);
+        let own = header.any_key(self.label).then(|| Key::of_seed(self.seed));
+        Self { key: self.key.filter(|_| keyed).or(own), ..self }
+    }
+
+    /// The job of the same latents in A minor or C major: they are the same in all keys of a mode.
+    pub(super) fn on_white(self) -> Self {
+        Self { key: self.key.map(Key::white), ..self }
     }
 
     /// The job whose latents a variation starts from: the seed's own loop.

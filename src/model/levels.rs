@@ -1,7 +1,9 @@
-//! How loud a model's runs come out beside its training loops, measured once for a model.
+//! How loud a model's runs come out beside its training loops, in each band and on each semitone, measured once for
+//! a model.
 
 use super::generator::{GenerateError, Generator, Progress};
-use crate::codec::{Latents, Levels, RUNS};
+use crate::codec::tuning::{Shares, shares};
+use crate::codec::{Latents, Levels, RUNS, Tuning};
 use crate::flow::solver::{Path, Solver};
 use crate::flow::{Condition, noise};
 
@@ -12,8 +14,19 @@ const FEWEST: usize = 64;
 /// Seeds of the measured loops start here, away from those that are played.
 const FIRST_SEED: u64 = 1 << 43;
 
-/// A training loop: standardised latents `[channel, frame]` and what the net is told of it.
-pub type Heard<'a> = (&'a [f32], Condition);
+/// Loops of each label whose semitones are measured, at most: these are decoded.
+const TUNED: usize = 40;
+
+/// A training loop.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard<'a> {
+    /// Standardised latents `[channel, frame]`.
+    pub values: &'a [f32],
+    /// What the net is told of it.
+    pub condition: Condition,
+    /// Shares of the semitones, of a loop in a key.
+    pub shares: Option<Shares>,
+}
 
 /// How many training loops are measured for a model of so many labels, at most.
 pub fn enough(labels: usize) -> usize {
@@ -21,14 +34,17 @@ pub fn enough(labels: usize) -> usize {
     (of_each * labels).max(together)
 }
 
-/// Compares the levels of runs with those of training loops of the same styles, tempi and lengths; None without
-/// a codec or loops. `progress` hears (steps done, all).
+/// Compares the levels of runs, and then their semitones, with those of training loops of the same styles, tempi and
+/// lengths; None without a codec or loops. `progress` hears (steps done, all).
 pub fn measure(
     generator: &Generator,
     training: &[Heard<'_>],
     progress: &mut Progress<'_>,
-) -> Result<Option<Levels>, GenerateError> {
+) -> Result<Option<(Levels, Option<Tuning>)>, GenerateError> {
     let (header, Some(codec)) = (&generator.model().header, &generator.model().codec) else { return Ok(None) };
+    if training.is_empty() {
+        return Ok(None);
+    }
     let (channels, labels) = (header.net.channels, header.labels.len());
     let latents = |mut values: Vec<f32>| {
         let frames = values.len() / channels;
@@ -36,32 +52,65 @@ pub fn measure(
         Latents { channels, frames, values }
     };
     let (mut wanted, mut wanted_wavering) = (codec.count_levels(labels), codec.measure_wavering(labels));
-    for (values, condition) in training {
-        let heard = latents(values.to_vec());
-        wanted.add(&heard, condition.label);
-        wanted_wavering.add(&heard, condition.label);
+    for one in training {
+        let heard = latents(one.values.to_vec());
+        wanted.add(&heard, one.condition.label);
+        wanted_wavering.add(&heard, one.condition.label);
     }
-    let loops = training.len() * FEWEST.div_ceil(training.len().max(1));
-    let (mut done, all) = (0, loops as u32 * RUNS.iter().sum::<u32>());
-    let mut runs = Vec::new();
+    let loops = training.len() * FEWEST.div_ceil(training.len());
+    let like = |i: usize| &training[i % training.len()];
+    let tuned = tuned((0..loops).map(like));
+    let (mut done, all) = (0, loops as u32 * RUNS.iter().sum::<u32>() + (tuned.len() * RUNS.len()) as u32);
+    let mut step = || {
+        done += 1;
+        progress(done, all)
+    };
+    let (mut runs, mut all_made) = (Vec::new(), Vec::new());
     for steps in RUNS {
         let steady = generator.steady(steps as f32);
         let (mut made, mut wavering) = (Vec::new(), codec.measure_wavering(labels));
-        for (i, (values, condition)) in training.iter().cycle().take(loops).enumerate() {
-            let frames = values.len() / channels;
+        for (i, one) in (0..loops).map(|i| (i, like(i))) {
+            let frames = one.values.len() / channels;
             let noise = noise::of_seed(FIRST_SEED + i as u64, 0, channels, frames);
-            let conditions = std::slice::from_ref(condition);
+            let conditions = std::slice::from_ref(&one.condition);
             let path = Path { from: 1.0, steps, conditions, correction: Some(&steady) };
-            let run = generator.sample(noise, [1, channels, frames], Solver::Euler, path, &mut |_, _| {
-                done += 1;
-                progress(done, all)
-            })?;
-            made.push((latents(run), condition.label));
-            wavering.add(&made[i].0, condition.label);
+            let run = generator.sample(noise, [1, channels, frames], Solver::Euler, path, &mut |_, _| step())?;
+            made.push(latents(run));
+            wavering.add(&made[i], one.condition.label);
         }
         let mut levels = codec.count_levels(labels).calmed(&wavering, &wanted_wavering);
-        made.iter().for_each(|(run, label)| levels.add(run, *label));
+        made.iter().enumerate().for_each(|(i, run)| levels.add(run, like(i).condition.label));
         runs.push((steps, levels));
+        all_made.push((steps, made));
     }
-    Ok((!training.is_empty()).then(|| wanted.beside(&runs)))
+    let levels = wanted.beside(&runs);
+    let wanted: Vec<_> = training.iter().filter_map(|one| Some((one.condition.label, one.shares?))).collect();
+    if wanted.is_empty() {
+        return Ok(Some((levels, None)));
+    }
+    let mut on_semitones = Vec::new();
+    for (steps, made) in &all_made {
+        let mut heard = Vec::new();
+        for i in &tuned {
+            let Condition { label, bpm, .. } = like(*i).condition;
+            let clip = codec.decode_while(&made[*i], bpm, Some(levels.of(label, *steps as f32)), &mut || true);
+            heard.push((label, shares(&clip.map_err(|e| GenerateError::Codec(e.to_string()))?)));
+            if step().is_break() {
+                return Err(GenerateError::Cancelled);
+            }
+        }
+        on_semitones.push((*steps, heard));
+    }
+    Ok(Some((levels, Some(Tuning::new(labels, &on_semitones, &wanted)))))
+}
+
+/// Which of the loops are decoded: the first in keys of each label.
+fn tuned<'a>(loops: impl Iterator<Item = &'a Heard<'a>>) -> Vec<usize> {
+    let mut times = std::collections::HashMap::new();
+    let mut few = |label: Option<usize>| {
+        let seen = times.entry(label).or_insert(0);
+        *seen += 1;
+        *seen <= TUNED
+    };
+    loops.enumerate().filter(|(_, one)| one.shares.is_some() && few(one.condition.label)).map(|(i, _)| i).collect()
 }

@@ -3,7 +3,7 @@
 //!
 //! Layout: metadata `flowloop` holds a JSON [`Header`]; tensors `net.*` (16-bit or 32-bit floats,
 //! named as the net's parameters), `latents.mean` and `latents.std` `[channel]`, `latents.spread`,
-//! `latents.basis`, `levels.*` and `calm.*` (16-bit), `drift.*` and `codec.*`.
+//! `latents.basis`, `levels.*`, `calm.*` and `tuning.*` (16-bit), `drift.*` and `codec.*`.
 //! A file is checked whole before anything is built: sizes, shapes, finite numbers. Memory stays
 //! within a small multiple of the file's size. Runs on any thread but the audio thread.
 
@@ -26,7 +26,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 pub use crate::codec::LATENTS_PER_BEAT;
 pub use crate::codec::sketch::{Sketch, outline};
-use crate::codec::{Codec, CodecConfig, Levels};
+use crate::codec::{Codec, CodecConfig, Levels, Tuning};
 use crate::flow::unet::{UNet, UNetConfig, Weight, Weights, weights_of, with_half_weights, with_weights};
 
 pub use drift::Drift;
@@ -73,6 +73,12 @@ impl Header {
         self.net.keys && label.is_none_or(of)
     }
 
+    /// Whether all loops of a label (None for any) have keys, so that one may be chosen for them.
+    pub fn any_key(&self, label: Option<usize>) -> bool {
+        let all = || (0..self.labels.len()).all(|label| self.is_keyed(Some(label)));
+        self.is_keyed(label) && (label.is_some() || all())
+    }
+
     /// Reads what a model file says of itself, without its weights; `what` names it in errors.
     pub fn from_bytes(bytes: &[u8], what: &str) -> Result<Self, ModelError> {
         let damaged = |reason: String| ModelError::Damaged { what: what.into(), reason };
@@ -108,6 +114,8 @@ pub struct Model {
     pub drift: Vec<Drift>,
     /// Levels of its runs beside those of its training loops; None where nobody has measured.
     pub levels: Option<Levels>,
+    /// How its loops in keys are tuned; None where nobody has measured, or nothing is in a key.
+    pub tuning: Option<Tuning>,
     /// Hex digest (BLAKE3) of the file it came from; empty before it was saved.
     pub hash: String,
 }
@@ -175,8 +183,8 @@ impl Model {
 
     /// A net of latents without a codec, of which nothing was measured.
     fn bare(header: Header, weights: Weights, mean: Vec<f32>, std: Vec<f32>) -> Self {
-        let (codec, spread, drift, levels, hash) = (None, None, Vec::new(), None, String::new());
-        Self { header, weights, mean, std, codec, spread, drift, levels, hash }
+        let (codec, spread, drift, levels, tuning, hash) = (None, None, Vec::new(), None, None, String::new());
+        Self { header, weights, mean, std, codec, spread, drift, levels, tuning, hash }
     }
 
     /// Reads a model file.
@@ -230,8 +238,9 @@ impl Model {
             Some(codec) => Levels::from_tensors(codec, header.labels.len(), &lookup).map_err(damaged)?,
             None => None,
         };
+        let tuning = Tuning::from_tensors(header.labels.len(), &lookup).map_err(damaged)?;
         let hash = blake3::hash(bytes).to_hex().to_string();
-        let model = Self { header, weights, mean, std, codec, spread, drift, levels, hash };
+        let model = Self { header, weights, mean, std, codec, spread, drift, levels, tuning, hash };
         // Shapes are checked by building the net once; its parameters are lazy until replaced.
         model.net(&Device::flex()).map_err(damaged)?;
         Ok(model)
@@ -269,7 +278,8 @@ impl Model {
         for (name, shape, values) in self.codec.iter().flat_map(|c| c.tensors()).chain(measured) {
             tensors.push((name, Dtype::F32, shape, full(&values)));
         }
-        for (name, shape, decibels) in self.levels.iter().flat_map(Levels::tensors) {
+        let levels = self.levels.iter().flat_map(Levels::tensors);
+        for (name, shape, decibels) in levels.chain(self.tuning.iter().flat_map(Tuning::tensors)) {
             tensors.push((name, Dtype::F16, shape, half(&decibels)));
         }
         let json = serde_json::to_string(&self.header).expect("a header is plain data");

@@ -5,13 +5,16 @@ use std::path::Path;
 use safetensors::SafeTensors;
 
 use crate::clip::Clip;
+use crate::codec::tuning::{Shares, shares};
 use crate::codec::{Codec, CodecConfig, CodecError, LATENTS_PER_BEAT, Latents};
 use crate::dataset::{Length, Loop};
 use crate::disk::read_whole;
 use crate::flow::Condition;
-use crate::key::Key;
+use crate::key::{Key, Mode};
+use crate::model::levels::Heard;
 use crate::model::{Model, Spread, read_tensor};
 use crate::random::Philox;
+use crate::transpose;
 
 /// One loop's standardised latents.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,8 +27,10 @@ pub struct LatentLoop {
     pub bpm: f64,
     /// Index of its label.
     pub label: Option<usize>,
-    /// Its key, where it is known.
-    pub key: Option<Key>,
+    /// Its mode, where its key is known: then these are the latents of the loop on the white notes.
+    pub mode: Option<Mode>,
+    /// How the power lies on the semitones, where its key is known.
+    pub shares: Option<Shares>,
     /// The noise that belongs to it, of the shape of `values`; without, each step draws some.
     pub noise: Option<Vec<f32>>,
 }
@@ -41,9 +46,14 @@ impl LatentLoop {
         Self { values: rotate(&self.values), noise: self.noise.as_ref().map(rotate), ..*self }
     }
 
+    /// The loop, for its levels to be compared with.
+    pub fn heard(&self) -> Heard<'_> {
+        Heard { values: &self.values, condition: self.condition(), shares: self.shares }
+    }
+
     /// What the net is told of it.
     pub fn condition(&self) -> Condition {
-        Condition { bpm: self.bpm, label: self.label, key: self.key }
+        Condition { bpm: self.bpm, label: self.label, mode: self.mode }
     }
 }
 
@@ -93,9 +103,11 @@ pub enum LatentError {
 /// A loop as its codec encodes it.
 #[derive(Clone, Debug)]
 pub struct Encoded {
-    /// Latents, not standardised.
+    /// Latents, not standardised; of a loop with a key those on the white notes.
     pub latents: Result<Latents, CodecError>,
-    /// Tempo in beats per minute.
+    /// How the power lies on the semitones, of a loop with a key.
+    pub shares: Option<Shares>,
+    /// The loop's own tempo in beats per minute.
     pub bpm: f64,
     /// Length in beats.
     pub beats: u32,
@@ -103,8 +115,9 @@ pub struct Encoded {
 
 impl Encoded {
     /// Encodes a loop.
-    pub fn of(codec: &Codec, clip: &Clip) -> Self {
-        Self { latents: codec.encode(clip), bpm: clip.bpm, beats: clip.beats }
+    pub fn of(codec: &Codec, clip: &Clip, key: Option<Key>) -> Self {
+        let white = transpose::to_white(clip, key);
+        Self { latents: codec.encode(&white), shares: key.map(|_| shares(&white)), bpm: clip.bpm, beats: clip.beats }
     }
 }
 
@@ -120,7 +133,8 @@ impl Length for Encoded {
 
 /// Fits a codec on loops; `progress` hears (loops done, loops).
 pub fn fit(loops: &[&Loop], progress: &mut dyn FnMut(usize, usize)) -> Result<Codec, LatentError> {
-    let clips: Vec<_> = loops.iter().map(|l| &l.clip).collect();
+    let clips: Vec<_> = loops.iter().map(|l| transpose::to_white(&l.clip, l.key)).collect();
+    let clips: Vec<&Clip> = clips.iter().map(|clip| &**clip).collect();
     Codec::fit(CodecConfig::default(), &clips, progress).map_err(|e| match e {
         CodecError::TooFew { patches, channels } => {
             LatentError::TooFew { beats: patches / LATENTS_PER_BEAT, needed: (2 * channels).div_ceil(LATENTS_PER_BEAT) }
@@ -133,7 +147,15 @@ impl LatentSet {
     /// Loops of noise `[channel, frame]`: to measure with.
     pub fn of_noise(channels: usize, frames: usize, loops: u64) -> Self {
         let values = |i| Philox::new(0, i).normals(channels * frames);
-        let one = |i| LatentLoop { frames, values: values(i), bpm: 120.0, label: None, key: None, noise: None };
+        let one = |i| LatentLoop {
+            frames,
+            values: values(i),
+            bpm: 120.0,
+            label: None,
+            mode: None,
+            shares: None,
+            noise: None,
+        };
         Self {
             channels,
             training: (0..loops).map(one).collect(),
@@ -169,7 +191,15 @@ impl LatentSet {
                 let latents = l.clip.latents.clone()?;
                 let label = l.label.as_ref().and_then(|name| labels.iter().position(|own| own == name));
                 let (frames, values) = (latents.frames, latents.values);
-                Ok(LatentLoop { frames, values, bpm: l.clip.bpm, label, key: l.key, noise: None })
+                Ok(LatentLoop {
+                    frames,
+                    values,
+                    bpm: l.clip.bpm,
+                    label,
+                    mode: l.key.map(Key::mode),
+                    shares: l.clip.shares,
+                    noise: None,
+                })
             });
             let all: Result<Vec<_>, LatentError> = all.collect();
             Ok(all?.into_iter().filter(|l| l.frames % stride == 0).collect())
@@ -205,8 +235,15 @@ impl LatentSet {
             return Err(LatentError::Stride(stride));
         }
         let all = tensor.values.chunks_exact(channels * frames);
-        let all =
-            all.map(|v| LatentLoop { frames, values: v.to_vec(), bpm: 120.0, label: None, key: None, noise: None });
+        let all = all.map(|v| LatentLoop {
+            frames,
+            values: v.to_vec(),
+            bpm: 120.0,
+            label: None,
+            mode: None,
+            shares: None,
+            noise: None,
+        });
         let (mut training, mut validation) = (Vec::new(), Vec::new());
         for (i, one) in all.enumerate() {
             if i % 10 == 1 { validation.push(one) } else { training.push(one) }
@@ -235,10 +272,10 @@ impl LatentSet {
 
     /// Whether any loop has a key.
     pub fn has_keys(&self) -> bool {
-        self.training.iter().any(|one| one.key.is_some())
+        self.training.iter().any(|one| one.mode.is_some())
     }
 
-    /// Digest of the loops, their tempi, labels and keys: a checkpoint goes on only with the same.
+    /// Digest of the loops, their tempi, labels and modes: a checkpoint goes on only with the same.
     pub fn digest(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         for one in self.training.iter().chain(&self.validation) {
@@ -247,8 +284,8 @@ impl LatentSet {
             hasher.update(&one.label.map_or(u64::MAX, |l| l as u64).to_le_bytes());
             hasher.update(bytemuck::cast_slice(&one.values));
             // Nothing where there is none: sets from before there were keys stay what they were.
-            if let Some(key) = one.key {
-                hasher.update(&[key.number() as u8]);
+            if let Some(mode) = one.mode {
+                hasher.update(&[mode as u8]);
             }
         }
         for label in &self.labels {

@@ -93,9 +93,9 @@ enum Draw {
 const DRAWS: u64 = 8;
 /// Stream numbers of the validation noise, apart from those of the steps.
 const VALIDATION_STREAM: u64 = 1 << 62;
-/// Stream number and size of a net's first weights for keys.
-const KEYS_STREAM: u64 = (1 << 62) - 1;
-const KEYS: f32 = 0.05;
+/// Stream number and size of a net's first weights for modes.
+const MODES_STREAM: u64 = (1 << 62) - 1;
+const MODES: f32 = 0.05;
 /// Latent frames of a 4/4 bar, the unit of rotation.
 const BAR: usize = 4 * crate::codec::LATENTS_PER_BEAT;
 
@@ -130,8 +130,8 @@ impl Trainer {
         Self::from_weights(net, (net, &weights), config, device).expect("a net's weights fit it")
     }
 
-    /// Goes on from the weights of a trained net of `net`'s size that may know fewer labels, and no keys: what
-    /// it lacks changes nothing for loops without a new label or a key. Says in a sentence what does not fit.
+    /// Goes on from the weights of a trained net of `net`'s size that may know fewer labels, and no modes: what
+    /// it lacks changes nothing for loops without a new label or a mode. Says in a sentence what does not fit.
     pub fn from_weights(
         net: &UNetConfig,
         (from, weights): (&UNetConfig, &Weights),
@@ -225,8 +225,8 @@ impl Trainer {
             .map(|i| {
                 let (chosen, drawn) = (same[pick.below(1 + i, same.len())], labels.uniform(i));
                 let label = chosen.label.filter(|_| drawn >= share);
-                let key = chosen.key.filter(|_| (share / 2.0..share).contains(&drawn) || drawn >= 1.5 * share);
-                LatentLoop { label, key, ..chosen.rotated(BAR * bars.below(i, places)) }
+                let mode = chosen.mode.filter(|_| (share / 2.0..share).contains(&drawn) || drawn >= 1.5 * share);
+                LatentLoop { label, mode, ..chosen.rotated(BAR * bars.below(i, places)) }
             })
             .collect()
     }
@@ -287,8 +287,8 @@ pub fn constant_loss(loops: &[LatentLoop]) -> f64 {
     1.0 + loops.iter().map(squares).sum::<f64>() / loops.len().max(1) as f64
 }
 
-/// The weights of a net `from`, that is told fewer labels or no keys, made to fit `net`: labels are the last
-/// inputs of the condition's first layer, keys come before them. A new label begins as no label at all; new keys
+/// The weights of a net `from`, that is told fewer labels or no modes, made to fit `net`: labels are the last
+/// inputs of the condition's first layer, modes come before them. A new label begins as no label at all; modes
 /// are told apart from the first step on, for with nothing to begin with they would be learnt slowly.
 fn told(net: &UNetConfig, from: &UNetConfig, weights: &Weights) -> Weights {
     let mut weights = weights.clone();
@@ -301,8 +301,8 @@ fn told(net: &UNetConfig, from: &UNetConfig, weights: &Weights) -> Weights {
         };
         insert(inputs, vec![0.0; net.labels.saturating_sub(from.labels) * outputs]);
         if net.keys && !from.keys {
-            let drawn = Philox::new(0, KEYS_STREAM).normals(net.key_inputs() * outputs);
-            insert(UNet::FIRST_KEY, drawn.iter().map(|v| KEYS * v).collect());
+            let drawn = Philox::new(0, MODES_STREAM).normals(net.mode_inputs() * outputs);
+            insert(UNet::FIRST_MODE, drawn.iter().map(|v| MODES * v).collect());
         }
     }
     weights
@@ -330,14 +330,14 @@ mod tests {
             let told = told(&after, &before, &weights);
             assert!(with_weights(UNet::new(&after, &Device::flex()), &told).is_ok());
             let row = |weights: &Weights, at: usize| weights[name].values[at * outputs..(at + 1) * outputs].to_vec();
-            let key_rows = after.key_inputs();
+            let key_rows = after.mode_inputs();
             for at in 0..UNet::condition_inputs(&after) {
-                let known = match at.checked_sub(UNet::FIRST_KEY) {
+                let known = match at.checked_sub(UNet::FIRST_MODE) {
                     None => Some(at),
-                    Some(past) => past.checked_sub(key_rows).map(|label| UNet::FIRST_KEY + label),
+                    Some(past) => past.checked_sub(key_rows).map(|label| UNet::FIRST_MODE + label),
                 };
                 let expected = known.filter(|at| *at < rows).map_or(vec![0.0; outputs], |at| row(&weights, at));
-                if (UNet::FIRST_KEY..UNet::FIRST_KEY + key_rows).contains(&at) {
+                if (UNet::FIRST_MODE..UNet::FIRST_MODE + key_rows).contains(&at) {
                     let key = row(&told, at);
                     assert!(key.iter().all(|v| v.abs() < 0.3) && key != row(&told, at - 1), "{key:?}");
                     continue;

@@ -234,7 +234,8 @@ mod tests {
             values: Philox::new(1, i).normals(4 * 8),
             bpm: 120.0,
             label: None,
-            key: None,
+            mode: None,
+            shares: None,
             noise: None,
         };
         let set = LatentSet {

@@ -140,7 +140,8 @@ mod tests {
             values: Philox::new(i, 1).normals(4 * frames),
             bpm: 120.0,
             label: None,
-            key: None,
+            mode: None,
+            shares: None,
             noise: None,
         };
         let set = LatentSet {

@@ -168,6 +168,7 @@ pub fn tiny_keyed_model(labels: &[&str], keyed: &[&str]) -> Model {
         spread: None,
         drift: Vec::new(),
         levels: None,
+        tuning: None,
         hash: String::new(),
     }
 }

@@ -11,6 +11,7 @@ use flowloop::dataset::{self, ScanOptions};
 use flowloop::device::Adapter;
 use flowloop::model::{Generator, Model, Precision, drift, levels};
 use flowloop::training::latents::{LatentLoop, LatentSet};
+use flowloop::transpose;
 
 /// Audio that the codec's decoding is measured on: spread evenly over the folder.
 const MEASURED_SECONDS: f64 = 1200.0;
@@ -63,10 +64,12 @@ fn heard(model: &mut Model, folder: &Path) -> anyhow::Result<LatentSet> {
     let mut progress = super::Progress::new(0, "measuring the codec");
     let some = dataset::scan(folder, &options, &mut |done, all| progress.set(done as u64, all as u64))?;
     drop(progress);
-    let clips: Vec<&Clip> = some.loops.iter().map(|l| &l.clip).collect();
+    let keys = model.header.net.keys;
+    let clips: Vec<_> = some.loops.iter().map(|l| transpose::to_white(&l.clip, l.key.filter(|_| keys))).collect();
+    let clips: Vec<&Clip> = clips.iter().map(|clip| &**clip).collect();
     let codec = codec.measured(&clips)?;
     model.codec = Some(codec.clone());
-    let scanned = super::train::loops::encoded_by(&codec, folder)?;
+    let scanned = super::train::loops::encoded_by(&codec, folder, keys)?;
     let loops: Vec<_> = scanned.loops.iter().collect();
     Ok(LatentSet::new(&loops, &[], codec, Some(model), model.header.net.stride())?)
 }
@@ -87,13 +90,15 @@ pub(super) fn measured(mut model: Model, training: &[LatentLoop], adapter: &Adap
         ControlFlow::Continue(())
     })?;
     generator.set_drift(drift);
-    let heard: Vec<_> = training.iter().map(|one| (one.values.as_slice(), one.condition())).collect();
+    let heard: Vec<_> = training.iter().map(LatentLoop::heard).collect();
     let levels = levels::measure(&generator, &heard, &mut |done, all| {
         progress.set(done.into(), all.into());
         ControlFlow::Continue(())
     })?;
     drop(progress);
     let mut model = generator.into_model();
-    model.levels = levels.or(model.levels);
+    if let Some((levels, tuning)) = levels {
+        (model.levels, model.tuning) = (Some(levels), tuning);
+    }
     Ok(model)
 }

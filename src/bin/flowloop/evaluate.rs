@@ -12,8 +12,10 @@ use flowloop::dataset::{self, Length, Loop, ScanOptions};
 use flowloop::device::Adapter;
 use flowloop::evaluate::{Judge, Measures, Row, Sample, features};
 use flowloop::flow::solver::Solver;
+use flowloop::key::Key;
 use flowloop::model::{Generator, Job, Model};
 use flowloop::random::Philox;
+use flowloop::transpose;
 
 use super::generate::SolverName;
 
@@ -71,8 +73,9 @@ impl Evaluate {
         let stop = super::interruption()?;
         // Loops that may be held out are decoded by the first model's codec, and by it alone.
         let codec = models[0].1.codec.as_ref().context("the model has no codec: its latents belong to another one")?;
-        let all = scan(&self.folder, self.held_out.is_none().then_some(codec))?;
-        let other = self.held_out.as_deref().map(|folder| scan(folder, Some(codec))).transpose()?;
+        let keys = models[0].1.header.net.keys;
+        let all = scan(&self.folder, self.held_out.is_none().then_some(codec), keys)?;
+        let other = self.held_out.as_deref().map(|folder| scan(folder, Some(codec), keys)).transpose()?;
         let (training, mut held_out) = match &other {
             Some(other) => (all.iter().collect(), other.iter().collect()),
             None => dataset::split(&all, self.validation, self.training_seed),
@@ -118,7 +121,11 @@ impl Evaluate {
         let mut progress = super::Progress::new(held_out.len() as u64, "codec");
         for (index, one) in held_out.iter().enumerate() {
             let latents = one.clip.latents.clone().context("a loop that is held out has latents")??;
-            let measured = |latents: &Latents| anyhow::Ok(Measures::of(&codec.decode(latents, one.clip.bpm)?));
+            let (bpm, key) = (one.clip.bpm, one.key.filter(|_| model.header.net.keys));
+            let measured = |latents: &Latents| {
+                let white = codec.decode(latents, transpose::white_tempo(one.clip.beats, bpm, key))?;
+                anyhow::Ok(Measures::of(&transpose::from_white(white, bpm, None)))
+            };
             decoded.push(measured(&latents)?);
             let drawn = Philox::new(self.seed, index as u64).normals(latents.values.len());
             let rows = drawn.chunks_exact(latents.frames).zip(model.mean.iter().zip(&model.std));
@@ -183,12 +190,13 @@ impl Length for Heard {
     }
 }
 
-/// Measures a folder's loops one after the other, and encodes them if they may be held out.
-fn scan(folder: &Path, codec: Option<&Codec>) -> anyhow::Result<Vec<Loop<Heard>>> {
+/// Measures a folder's loops one after the other, and encodes them if they may be held out, as for a net that knows
+/// `keys` or does not.
+fn scan(folder: &Path, codec: Option<&Codec>, keys: bool) -> anyhow::Result<Vec<Loop<Heard>>> {
     let mut progress = super::Progress::new(0, "reading");
-    let hear = |clip: Clip| Heard {
+    let hear = |clip: Clip, key: Option<Key>| Heard {
         measures: Measures::of(&clip),
-        latents: codec.map(|codec| codec.encode(&clip)),
+        latents: codec.map(|codec| codec.encode(&transpose::to_white(&clip, key.filter(|_| keys)))),
         beats: clip.beats,
         bpm: clip.bpm,
     };

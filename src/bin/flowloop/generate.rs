@@ -59,7 +59,7 @@ pub struct Generate {
     /// Label, one of those that `inspect` prints
     #[arg(long)]
     label: Option<String>,
-    /// Key: Am, F#m, Bb, C major; any if left out
+    /// Key: Am, F#m, Bb, C major; one of the seed's own if left out
     #[arg(long)]
     key: Option<Key>,
     /// How closely to follow label and key: 1 is the model as it is, more is closer

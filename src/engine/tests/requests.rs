@@ -80,6 +80,11 @@ fn plugin_and_companion_make_the_same() {
         ),
         (Request { style: 999, ..base }, Job { label: None, ..job }),
         (Request { style: chords as u16 + 1, ..base }, Job { label: Some(chords), ..job }),
+        (
+            Request { style: chords as u16 + 1, key: 10, ..base },
+            Job { label: Some(chords), key: Key::from_number(9), ..job },
+        ),
+        (Request { style: 0, key: 10, ..base }, Job { label: None, key: Key::from_number(9), ..job }),
     ];
     let mut plugin = net();
     let mut clips: Vec<Clip> = Vec::new();
@@ -93,15 +98,17 @@ fn plugin_and_companion_make_the_same() {
         assert_eq!((provenance.morph, provenance.guidance), (job.morph, job.guidance));
         assert_eq!((provenance.variation, provenance.take), (job.variation, job.take));
         assert_eq!(provenance.solver, job.solver.name());
-        assert_eq!(provenance.key, job.key.map(|key| key.to_string()));
+        let key = ModelInfo::built_in().key(&request);
+        assert_eq!(provenance.key, key.map(|key| key.to_string()), "the window's words for {request:?}");
+        assert!(job.key.is_none() || key == job.key, "{request:?}");
+        assert!(job.label != Some(chords) || key.is_some(), "any key is one of the seed's own");
         clips.push(clip);
     }
-    // A model that has heard no keys makes the same in all of them.
-    let key = Key::from_number(9);
-    let of_chords = Job { label: Some(chords), key, ..job };
-    let clip = companion.generate(&of_chords, &mut |_, _| ControlFlow::Continue(())).unwrap();
-    assert!(!companion.model().header.is_keyed(of_chords.label) && clips.contains(&clip));
-    assert!(made(&mut *plugin, Request { style: chords as u16 + 1, key: 10, ..base }).0 == clip);
+    // Drums are the same in all keys.
+    let clip =
+        companion.generate(&Job { key: Key::from_number(9), ..job }, &mut |_, _| ControlFlow::Continue(())).unwrap();
+    assert!(!companion.model().header.is_keyed(job.label) && clips.contains(&clip));
+    assert!(made(&mut *plugin, Request { key: 10, ..base }).0 == clip);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use anyhow::{anyhow, bail, ensure};
 use flowloop::codec::{Codec, LATENTS_PER_BEAT};
 use flowloop::dataset::{self, Dataset, Length, ScanOptions, Sides};
 use flowloop::device::Adapter;
+use flowloop::key::Key;
 use flowloop::model::{Generator, Model};
 use flowloop::training::latents::{self, Encoded, LatentSet};
 use flowloop::training::straighten;
@@ -25,13 +26,16 @@ const ENOUGH_MINUTES: f64 = 10.0;
 /// Solver steps behind the pairs of --straighten.
 const TEACHER_STEPS: u32 = 16;
 
-/// The loops of a folder as a codec encodes them, one after the other: memory holds no more than latents.
-pub(crate) fn encoded_by(codec: &Codec, folder: &Path) -> anyhow::Result<Dataset<Encoded>> {
+/// The loops of a folder as a codec encodes them, one after the other: memory holds no more than latents. Without
+/// `keys` their keys are forgotten.
+pub(crate) fn encoded_by(codec: &Codec, folder: &Path, keys: bool) -> anyhow::Result<Dataset<Encoded>> {
     let mut progress = Progress::new(0, "reading and encoding");
-    let encode = |clip| Encoded::of(codec, &clip);
-    Ok(dataset::scan_each(folder, &ScanOptions::default(), &encode, &mut |done, total| {
+    let encode = |clip, key: Option<Key>| Encoded::of(codec, &clip, key.filter(|_| keys));
+    let mut scanned = dataset::scan_each(folder, &ScanOptions::default(), &encode, &mut |done, total| {
         progress.set(done as u64, total as u64);
-    })?)
+    })?;
+    scanned.loops.iter_mut().for_each(|one| one.key = one.key.filter(|_| keys));
+    Ok(scanned)
 }
 
 impl Train {
@@ -71,16 +75,18 @@ impl Train {
     /// The codec, of `base` or fitted on as much of the folder as memory holds well, and the loops as it
     /// encodes them.
     fn encoded(&self, folder: &Path, base: Option<&Model>) -> anyhow::Result<(Codec, Dataset<Encoded>)> {
+        let keys = base.map_or(self.blocks, |base| base.header.net.blocks) > 0;
         if let Some(codec) = base.and_then(|b| b.codec.clone()) {
-            let scanned = encoded_by(&codec, folder)?;
+            let scanned = encoded_by(&codec, folder, keys)?;
             println!("{}", self.found(&scanned));
             self.split(&scanned)?;
             return Ok((codec, scanned));
         }
         let mut progress = Progress::new(0, "reading");
         let options = ScanOptions { enough_seconds: FITTED_SECONDS, ..ScanOptions::default() };
-        let some = dataset::scan(folder, &options, &mut |done, total| progress.set(done as u64, total as u64))?;
+        let mut some = dataset::scan(folder, &options, &mut |done, total| progress.set(done as u64, total as u64))?;
         drop(progress);
+        some.loops.iter_mut().for_each(|one| one.key = one.key.filter(|_| keys));
         if some.whole {
             println!("{}", self.found(&some));
         }
@@ -90,12 +96,12 @@ impl Train {
         drop(progress);
         if !some.whole {
             drop(some);
-            let scanned = encoded_by(&codec, folder)?;
+            let scanned = encoded_by(&codec, folder, keys)?;
             println!("{}", self.found(&scanned));
             return Ok((codec, scanned));
         }
         let Dataset { loops, skipped, whole } = some;
-        let loops = loops.into_par_iter().map(|one| one.map(|clip| Encoded::of(&codec, &clip))).collect();
+        let loops = loops.into_par_iter().map(|one| one.map(|clip, key| Encoded::of(&codec, &clip, key))).collect();
         Ok((codec, Dataset { loops, skipped, whole }))
     }
 

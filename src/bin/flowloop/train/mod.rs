@@ -366,6 +366,7 @@ impl Train {
             spread: Some(set.spread.clone()),
             drift: Vec::new(),
             levels: None,
+            tuning: None,
             hash: String::new(),
         }
     }
