@@ -77,7 +77,8 @@ fn chords_basses_arpeggios_and_leads_are_in_the_key_that_was_asked_for() {
     }
     let [asked, far] = shares;
     println!("in the key: {asked:.3}, in the one farthest from it: {far:.3}");
-    assert!(asked > 0.8 && far < 0.6, "{asked} {far}");
+    // A model that was told nothing had 0.54 and 0.58, real loops have 0.84 and 0.33.
+    assert!(asked > 0.72 && far < 0.46, "{asked} {far}");
 }
 
 /// Shares of the pitch classes.
