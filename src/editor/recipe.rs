@@ -3,6 +3,7 @@
 
 use super::hand::Hand;
 use crate::engine::{ModelInfo, Request, Solver, hundredths, thousandths};
+use crate::key::Key;
 use crate::plugin::choices::{self, Bars};
 use crate::plugin::{FlowloopParams, MAX_KEY, MAX_SEED, MAX_STEPS, MAX_STYLE, MAX_TAKE};
 
@@ -77,13 +78,15 @@ pub(super) fn kind(request: &Request, model: &ModelInfo) -> String {
     style(request, &model.labels) + &key
 }
 
-/// Style, key and steps in a word or two.
+/// Style and key in a word or two, with the steps where there is room.
 pub(super) fn short(request: &Request, model: &ModelInfo) -> String {
     let varied = if request.variation > 0 { format!(" v{}", request.take) } else { String::new() };
-    let key = model.key(request).map_or(String::new(), |key| format!("{} ", key.short()));
-    match request.style {
-        0 => format!("{key}{} steps{varied}", request.steps),
-        _ => format!("{} {key}{}{varied}", style(request, &model.labels), request.steps),
+    let key = model.key(request).map(Key::short);
+    match (request.style, key) {
+        (0, None) => format!("{} steps{varied}", request.steps),
+        (0, Some(key)) => format!("{key} {} steps{varied}", request.steps),
+        (_, None) => format!("{} {}{varied}", style(request, &model.labels), request.steps),
+        (_, Some(key)) => format!("{} {key}{varied}", style(request, &model.labels)),
     }
 }
 
@@ -122,7 +125,6 @@ pub(super) fn file_name(request: &Request, model: &ModelInfo) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::Key;
 
     #[test]
     fn names_and_descriptions_say_what_a_clip_is() {
@@ -140,6 +142,8 @@ mod tests {
         assert_eq!(file_name(&rich, &model), "seed7.25-drum---bass-F#m-take3-8beats-174.5bpm");
         assert_eq!([kind(&rich, &model), kind(&plain, &model)], ["drum & bass · F#m", "any style"]);
         assert_eq!(short(&Request { key: 2, ..plain }, &model), "Cmaj 8 steps");
+        assert_eq!(short(&rich, &model), "drum & bass F#m v3");
+        assert_eq!(short(&Request { style: 1, ..plain }, &model), "techno 8");
         let own = Key::of_seed(7).short();
         assert_eq!(
             kind(&Request { style: 2, ..plain }, &model),
