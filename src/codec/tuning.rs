@@ -5,10 +5,8 @@
 //!
 //! The filter has minimum phase: it rings after what it hears, never before, so hits stay where they are.
 
-use std::sync::Arc;
-
+use realfft::RealFftPlanner;
 use realfft::num_complex::Complex32;
-use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
 use super::Stored;
 use super::levels::{RUNS, between, neighbours};
@@ -147,8 +145,8 @@ impl Response {
         let nepers = |bin: usize| Complex32::from(gain_at(hertz(bin)) * std::f32::consts::LN_10 / 20.0);
         let mut spectrum: Vec<Complex32> = (0..=POINTS / 2).map(nepers).collect();
         let mut planner = RealFftPlanner::<f32>::new();
-        let inverse: Arc<dyn ComplexToReal<f32>> = planner.plan_fft_inverse(POINTS);
-        let forward: Arc<dyn RealToComplex<f32>> = planner.plan_fft_forward(POINTS);
+        let inverse = planner.plan_fft_inverse(POINTS);
+        let forward = planner.plan_fft_forward(POINTS);
         let mut cepstrum = inverse.make_output_vec();
         inverse.process(&mut spectrum, &mut cepstrum).expect("sizes agree");
         cepstrum[1..POINTS / 2].iter_mut().for_each(|c| *c *= 2.0);

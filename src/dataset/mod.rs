@@ -47,6 +47,8 @@ pub struct ScanOptions {
     /// Once so many seconds of loops were found no more files are read. Files are then taken from all over
     /// the folder; not so when it is infinite.
     pub enough_seconds: f64,
+    /// Whether keys are read from names.
+    pub keys: bool,
 }
 
 impl Default for ScanOptions {
@@ -59,6 +61,7 @@ impl Default for ScanOptions {
             silence: 1e-3,
             largest: 1 << 29,
             enough_seconds: f64::INFINITY,
+            keys: true,
         }
     }
 }
@@ -324,7 +327,8 @@ fn read_file(folder: &Path, path: &Path, options: &ScanOptions) -> Result<Vec<Lo
     };
     let fitted = fit::fit(at_clip_rate(audio), hints, options)?;
     notes.extend(fitted.notes);
-    let key = key::from_name(&stem).and_then(|named| Some(Key::new(named.tonic, named.mode?)));
+    let named = key::from_name(&stem).filter(|_| options.keys);
+    let key = named.and_then(|named| Some(Key::new(named.tonic, named.mode?)));
     let several = fitted.clips.len() > 1;
     let make = |(i, clip)| Loop {
         path: path.into(),

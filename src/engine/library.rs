@@ -45,12 +45,12 @@ pub struct ModelInfo {
 impl ModelInfo {
     /// The key of the loop that a request asks for; None where it has none.
     pub fn key(&self, request: &Request) -> Option<Key> {
-        let request = request.normalised();
+        let labels = self.keyed.len().saturating_sub(1);
+        let mut job = request.job().normalised();
         // A style that the model has not is any.
-        let style = Some(usize::from(request.style)).filter(|style| *style < self.keyed.len()).unwrap_or(0);
-        let keyed = self.keyed.get(style).copied().unwrap_or(false);
-        let any = keyed && (style > 0 || self.keyed.iter().all(|keyed| *keyed));
-        request.key().filter(|_| keyed).or(any.then(|| Key::of_seed(request.seed)))
+        job.label = job.label.filter(|label| *label < labels);
+        let place = |label: Option<usize>| label.map_or(0, |label| label + 1);
+        job.key_among(labels, |label| self.keyed.get(place(label)).copied().unwrap_or(false))
     }
 }
 

@@ -98,12 +98,17 @@ impl Job {
         self
     }
 
-    /// The key that a loop of a model has: none where its label has none, and one of the seed's own where any
-    /// will do.
+    /// The key of its loop, by a model of so many labels, of which (None for any) `keyed` says whether keys make a
+    /// difference: none where they do not, and one of the seed's own where any will do and all that may come has keys.
+    pub fn key_among(&self, labels: usize, keyed: impl Fn(Option<usize>) -> bool) -> Option<Key> {
+        let own = || self.label.is_some() || (0..labels).all(|label| keyed(Some(label)));
+        let key = self.key.or_else(|| own().then(|| Key::of_seed(self.seed)));
+        key.filter(|_| keyed(self.label))
+    }
+
+    /// The job in the key that its loop has by a model.
     pub(super) fn in_key(self, header: &Header) -> Self {
-        let keyed = header.is_keyed(self.label);
-        let own = header.any_key(self.label).then(|| Key::of_seed(self.seed));
-        Self { key: self.key.filter(|_| keyed).or(own), ..self }
+        Self { key: self.key_among(header.labels.len(), |label| header.is_keyed(label)), ..self }
     }
 
     /// The job of the same latents in A minor or C major: they are the same in all keys of a mode.

@@ -85,9 +85,6 @@ pub fn measure(
     }
     let levels = wanted.beside(&runs);
     let wanted: Vec<_> = training.iter().filter_map(|one| Some((one.condition.label, one.shares?))).collect();
-    if wanted.is_empty() {
-        return Ok(Some((levels, None)));
-    }
     let mut on_semitones = Vec::new();
     for (steps, made) in &all_made {
         let mut heard = Vec::new();
@@ -101,7 +98,8 @@ pub fn measure(
         }
         on_semitones.push((*steps, heard));
     }
-    Ok(Some((levels, Some(Tuning::new(labels, &on_semitones, &wanted)))))
+    let tuning = (!wanted.is_empty()).then(|| Tuning::new(labels, &on_semitones, &wanted));
+    Ok(Some((levels, tuning)))
 }
 
 /// Which of the loops are decoded: the first in keys of each label.

@@ -73,12 +73,6 @@ impl Header {
         self.net.keys && label.is_none_or(of)
     }
 
-    /// Whether all loops of a label (None for any) have keys, so that one may be chosen for them.
-    pub fn any_key(&self, label: Option<usize>) -> bool {
-        let all = || (0..self.labels.len()).all(|label| self.is_keyed(Some(label)));
-        self.is_keyed(label) && (label.is_some() || all())
-    }
-
     /// Reads what a model file says of itself, without its weights; `what` names it in errors.
     pub fn from_bytes(bytes: &[u8], what: &str) -> Result<Self, ModelError> {
         let damaged = |reason: String| ModelError::Damaged { what: what.into(), reason };

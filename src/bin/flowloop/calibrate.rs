@@ -60,12 +60,12 @@ impl Calibrate {
 /// The loops of a folder as the model's codec encodes them. What its decoding gives back is measured on them.
 fn heard(model: &mut Model, folder: &Path) -> anyhow::Result<LatentSet> {
     let codec = model.codec.take().context("the model has no codec: its latents belong to another one")?;
-    let options = ScanOptions { enough_seconds: MEASURED_SECONDS, ..ScanOptions::default() };
+    let keys = model.header.net.keys;
+    let options = ScanOptions { enough_seconds: MEASURED_SECONDS, keys, ..ScanOptions::default() };
     let mut progress = super::Progress::new(0, "measuring the codec");
     let some = dataset::scan(folder, &options, &mut |done, all| progress.set(done as u64, all as u64))?;
     drop(progress);
-    let keys = model.header.net.keys;
-    let clips: Vec<_> = some.loops.iter().map(|l| transpose::to_white(&l.clip, l.key.filter(|_| keys))).collect();
+    let clips: Vec<_> = some.loops.iter().map(|l| transpose::to_white(&l.clip, l.key)).collect();
     let clips: Vec<&Clip> = clips.iter().map(|clip| &**clip).collect();
     let codec = codec.measured(&clips)?;
     model.codec = Some(codec.clone());

@@ -8,7 +8,6 @@ use anyhow::{anyhow, bail, ensure};
 use flowloop::codec::{Codec, LATENTS_PER_BEAT};
 use flowloop::dataset::{self, Dataset, Length, ScanOptions, Sides};
 use flowloop::device::Adapter;
-use flowloop::key::Key;
 use flowloop::model::{Generator, Model};
 use flowloop::training::latents::{self, Encoded, LatentSet};
 use flowloop::training::straighten;
@@ -27,15 +26,14 @@ const ENOUGH_MINUTES: f64 = 10.0;
 const TEACHER_STEPS: u32 = 16;
 
 /// The loops of a folder as a codec encodes them, one after the other: memory holds no more than latents. Without
-/// `keys` their keys are forgotten.
+/// `keys` theirs are not read.
 pub(crate) fn encoded_by(codec: &Codec, folder: &Path, keys: bool) -> anyhow::Result<Dataset<Encoded>> {
     let mut progress = Progress::new(0, "reading and encoding");
-    let encode = |clip, key: Option<Key>| Encoded::of(codec, &clip, key.filter(|_| keys));
-    let mut scanned = dataset::scan_each(folder, &ScanOptions::default(), &encode, &mut |done, total| {
+    let options = ScanOptions { keys, ..ScanOptions::default() };
+    let encode = |clip, key| Encoded::of(codec, &clip, key);
+    Ok(dataset::scan_each(folder, &options, &encode, &mut |done, total| {
         progress.set(done as u64, total as u64);
-    })?;
-    scanned.loops.iter_mut().for_each(|one| one.key = one.key.filter(|_| keys));
-    Ok(scanned)
+    })?)
 }
 
 impl Train {
@@ -83,10 +81,9 @@ impl Train {
             return Ok((codec, scanned));
         }
         let mut progress = Progress::new(0, "reading");
-        let options = ScanOptions { enough_seconds: FITTED_SECONDS, ..ScanOptions::default() };
-        let mut some = dataset::scan(folder, &options, &mut |done, total| progress.set(done as u64, total as u64))?;
+        let options = ScanOptions { enough_seconds: FITTED_SECONDS, keys, ..ScanOptions::default() };
+        let some = dataset::scan(folder, &options, &mut |done, total| progress.set(done as u64, total as u64))?;
         drop(progress);
-        some.loops.iter_mut().for_each(|one| one.key = one.key.filter(|_| keys));
         if some.whole {
             println!("{}", self.found(&some));
         }
