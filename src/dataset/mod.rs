@@ -11,18 +11,19 @@ mod chunks;
 mod clean;
 pub mod decode;
 mod fit;
+mod keys;
 mod report;
 mod split;
 pub mod tempo;
 mod walk;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
 use crate::clip::{Clip, SAMPLE_RATE};
-use crate::key::{self, Key};
+use crate::key::Key;
 use crate::resample;
 use decode::{Audio, DecodeError};
 pub use split::{Sides, split};
@@ -47,7 +48,7 @@ pub struct ScanOptions {
     /// Once so many seconds of loops were found no more files are read. Files are then taken from all over
     /// the folder; not so when it is infinite.
     pub enough_seconds: f64,
-    /// Whether keys are read from names.
+    /// Whether keys are read from names, of labels of which most files have one.
     pub keys: bool,
 }
 
@@ -95,7 +96,7 @@ pub struct Loop<A = Clip> {
     pub path: PathBuf,
     /// Its first sub-folder beneath the scanned one.
     pub label: Option<String>,
-    /// Its key, where its file's name tells it.
+    /// Its key, where its file's name and most of its label's tell one.
     pub key: Option<Key>,
     /// 44.1 kHz, stereo, whole beats, length as [`Clip::length`]; or what was made of it.
     pub clip: A,
@@ -268,12 +269,13 @@ pub fn scan_each<A: Send>(
     if paths.is_empty() && skipped.is_empty() {
         return Err(ScanError::Empty(folder.into()));
     }
+    let in_keys = if options.keys { keys::labels_in_keys(folder, &paths) } else { HashSet::new() };
     let mut loops: Vec<Loop<A>> = Vec::new();
     // Few at once: each may hold minutes of decoded audio for a moment.
     let at_once = rayon::current_num_threads() * 2;
     let (mut done, mut seconds) = (0, 0.0);
     for some in paths.chunks(at_once) {
-        let read: Vec<_> = some.par_iter().map(|path| read_file(folder, path, options)).collect();
+        let read: Vec<_> = some.par_iter().map(|path| read_file(folder, path, options, &in_keys)).collect();
         let mut found: Vec<Loop> = Vec::new();
         for (path, result) in some.iter().zip(read) {
             match result {
@@ -300,7 +302,12 @@ pub fn scan_each<A: Send>(
 }
 
 /// The loops of one file, all of one digest; never none.
-fn read_file(folder: &Path, path: &Path, options: &ScanOptions) -> Result<Vec<Loop>, SkipReason> {
+fn read_file(
+    folder: &Path,
+    path: &Path,
+    options: &ScanOptions,
+    in_keys: &HashSet<Option<String>>,
+) -> Result<Vec<Loop>, SkipReason> {
     let unreadable = |e: std::io::Error| SkipReason::Unreadable(e.to_string());
     let size = std::fs::metadata(path).map_err(unreadable)?.len();
     if size > options.largest {
@@ -327,12 +334,12 @@ fn read_file(folder: &Path, path: &Path, options: &ScanOptions) -> Result<Vec<Lo
     };
     let fitted = fit::fit(at_clip_rate(audio), hints, options)?;
     notes.extend(fitted.notes);
-    let named = key::from_name(&stem).filter(|_| options.keys);
-    let key = named.and_then(|named| Some(Key::new(named.tonic, named.mode?)));
+    let label = label(folder, path);
+    let key = keys::of_name(path).filter(|_| in_keys.contains(&label));
     let several = fitted.clips.len() > 1;
     let make = |(i, clip)| Loop {
         path: path.into(),
-        label: label(folder, path),
+        label: label.clone(),
         key,
         clip,
         part: several.then_some(i + 1),

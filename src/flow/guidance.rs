@@ -1,8 +1,11 @@
 //! Guidance: the velocity pushed away from "any label and mode" towards the wanted ones,
 //! `v = v_any + strength (v_wanted - v_any)`; 1 is the plain net, more follows label and mode more closely.
 //!
-//! Source: Ho and Salimans, "Classifier-Free Diffusion Guidance", 2022 (arXiv 2207.12598). The net has
-//! to have been trained with some of its labels and modes left out.
+//! Pushed away, loops would become louder and wider than any that was learnt; so the end that the guided velocity
+//! leads to, `x + t v`, keeps the power of the wanted one's end.
+//!
+//! Sources: Ho and Salimans, "Classifier-Free Diffusion Guidance", 2022 (arXiv 2207.12598); the power: Lin et al., 2023
+//! (arXiv 2305.08891), section 3.4. The net has to have been trained with some of its labels and modes left out.
 
 use burn::tensor::Tensor;
 
@@ -23,12 +26,27 @@ impl<V: Velocity> Velocity for Guided<'_, V> {
             return self.net.velocity(x, t, conditions);
         }
         let batch = x.dims()[0];
+        let (start, time) = (x.clone(), t.clone().unsqueeze_dim::<2>(1).unsqueeze_dim::<3>(2));
         let both = [any.as_slice(), conditions].concat();
         let v = self.net.velocity(Tensor::cat(vec![x.clone(), x], 0), Tensor::cat(vec![t.clone(), t], 0), &both);
         let (any, wanted) = (v.clone().narrow(0, 0, batch), v.narrow(0, batch, batch));
-        any.clone() + (wanted - any) * self.strength
+        let guided = any.clone() + (wanted.clone() - any) * self.strength;
+        let [end, wanted] = [&guided, &wanted].map(|v| power(start.clone() + v.clone() * time.clone()));
+        let scale = (wanted / end).sqrt();
+        // That is ((x + t v) scale - x) / t.
+        guided * scale.clone() + start * (scale - 1.0) / time.clamp_min(SOON)
     }
 }
+
+/// Mean square of each loop, `[batch, 1, 1]`, never nothing.
+fn power(x: Tensor<3>) -> Tensor<3> {
+    x.powi_scalar(2).mean_dim(2).mean_dim(1) + NOTHING
+}
+
+/// Times below which nothing is left to be pushed.
+const SOON: f32 = 1e-3;
+/// A power that counts as none.
+const NOTHING: f32 = 1e-12;
 
 #[cfg(test)]
 mod tests {
@@ -75,6 +93,27 @@ mod tests {
         assert_eq!(velocity(2.0, &[Some(3)]), (vec![7.0], 2));
         assert_eq!(velocity(0.5, &[Some(3), Some(5)]), (vec![1.0, 2.0], 4));
         assert_eq!(velocity(3.0, &[None, Some(1)]), (vec![-1.0, 5.0], 4));
+    }
+
+    #[test]
+    fn ends_keep_the_power_of_the_wanted_ones() {
+        let net = Labels(Cell::new(0));
+        let noise = crate::random::Philox::new(5, 0).normals(12);
+        let x = Tensor::<3>::from_data(burn::tensor::TensorData::new(noise, [2, 2, 3]), &Device::flex());
+        let t = Tensor::<1>::from_floats([0.9, 0.3], &Device::flex());
+        let time = t.clone().unsqueeze_dim::<2>(1).unsqueeze_dim::<3>(2);
+        let conditions = [2, 4].map(|label| Condition { label: Some(label), ..Condition::any(120.0) });
+        let end = |strength: f32| {
+            let v = Guided { net: &net, strength }.velocity(x.clone(), t.clone(), &conditions);
+            x.clone() + v * time.clone()
+        };
+        let powers = |x: Tensor<3>| power(x).into_data().try_into_vec::<f32>().unwrap();
+        let (plain, guided) = (end(1.0), end(3.0));
+        for (a, b) in powers(plain.clone()).into_iter().zip(powers(guided.clone())) {
+            assert!((a / b - 1.0).abs() < 1e-4, "{a} {b}");
+        }
+        let apart: f32 = (plain - guided).abs().mean().into_scalar();
+        assert!(apart > 0.1, "and yet it is pushed: {apart}");
     }
 
     #[test]

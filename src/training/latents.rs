@@ -68,7 +68,7 @@ pub struct LatentSet {
     pub validation: Vec<LatentLoop>,
     /// Names of the labels.
     pub labels: Vec<String>,
-    /// Those of them of which most loops have keys, and of those that are gone on from.
+    /// Those of them that are in keys, and of those that are gone on from.
     pub keyed: Vec<String>,
     /// Per channel over the training loops (or the base's), before standardising.
     pub mean: Vec<f32>,
@@ -204,9 +204,8 @@ impl LatentSet {
             let all: Result<Vec<_>, LatentError> = all.collect();
             Ok(all?.into_iter().filter(|l| l.frames % stride == 0).collect())
         };
-        let keyed = labels
-            .iter()
-            .filter(|name| base.is_some_and(|b| b.header.keyed.contains(name)) || have_keys(training, name));
+        let in_keys = |name: &str| training.iter().any(|l| l.key.is_some() && l.label.as_deref() == Some(name));
+        let keyed = labels.iter().filter(|name| base.is_some_and(|b| b.header.keyed.contains(name)) || in_keys(name));
         let keyed = keyed.cloned().collect();
         let (training, validation) = (collect(training)?, collect(validation)?);
         if training.is_empty() {
@@ -294,13 +293,6 @@ impl LatentSet {
         }
         hasher.finalize().to_hex().to_string()
     }
-}
-
-/// Whether most loops of a label have a key.
-fn have_keys(loops: &[&Loop<Encoded>], label: &str) -> bool {
-    let own = loops.iter().filter(|l| l.label.as_deref() == Some(label));
-    let with = own.clone().filter(|l| l.key.is_some()).count();
-    2 * with > own.count()
 }
 
 /// Mean and standard deviation of one channel; a constant channel keeps its scale.

@@ -35,6 +35,9 @@ pub struct Evaluate {
     /// Solver
     #[arg(long, value_enum, default_value = "euler")]
     solver: SolverName,
+    /// How closely labels and keys are followed; 1 is the plain net
+    #[arg(long, default_value_t = 1.0)]
+    guidance: f64,
     /// Loops in each set, at most
     #[arg(long, default_value_t = 200)]
     loops: usize,
@@ -61,6 +64,7 @@ const FEWEST: usize = 8;
 impl Evaluate {
     pub fn run(self) -> anyhow::Result<()> {
         ensure!(self.steps.iter().all(|s| *s > 0), "--steps must be at least 1");
+        super::generate::guidance(self.guidance)?;
         ensure!(self.loops >= FEWEST, "--loops must be at least {FEWEST}");
         if let Some(path) = &self.json {
             super::check_output(path, &self.model.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
@@ -159,7 +163,8 @@ impl Evaluate {
             let label = label_of(model, one).and_then(|l| model.header.labels.iter().position(|own| own == l));
             let (beats, bpm) = (one.clip.beats, one.clip.bpm);
             let (seed, key) = (self.seed + index as u64, one.key);
-            let job = Job { seed, steps, solver, beats, bpm, label, key, ..Job::default() };
+            let guidance = super::generate::guidance(self.guidance)?;
+            let job = Job { seed, steps, solver, beats, bpm, label, key, guidance, ..Job::default() };
             let clip = generator.generate(&job, &mut |_, _| match stop.load(Ordering::Relaxed) {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),

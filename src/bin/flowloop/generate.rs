@@ -30,6 +30,13 @@ impl From<SolverName> for Solver {
     }
 }
 
+/// A strength in hundredths.
+pub fn guidance(strength: f64) -> anyhow::Result<u16> {
+    let most = f64::from(MAX_GUIDANCE) / f64::from(PLAIN);
+    ensure!((0.0..=most).contains(&strength), "--guidance must be between 0 and {most}, not {strength}");
+    Ok(hundredths(strength))
+}
+
 #[derive(Args)]
 pub struct Generate {
     /// Model file; the built-in model if left out
@@ -97,12 +104,7 @@ impl Generate {
         for (flag, share) in [("--morph", self.morph), ("--variation", self.variation)] {
             ensure!((0.0..=1.0).contains(&share), "{flag} must be between 0 and 1, not {share}");
         }
-        let most = f64::from(MAX_GUIDANCE) / f64::from(PLAIN);
-        ensure!(
-            (0.0..=most).contains(&self.guidance),
-            "--guidance must be between 0 and {most}, not {}",
-            self.guidance
-        );
+        guidance(self.guidance)?;
         let last = self
             .seed
             .checked_add(self.count - 1)
