@@ -1,5 +1,5 @@
-//! Which loops are in keys: those whose files' names tell one, where most of their label's do. The others of a label
-//! are not moved back when it is generated, so its few must not be moved either.
+//! Which loops are in keys: those whose files' names tell one, of labels of which most files do. Only what is made of
+//! such a label is played back into a key; the few of another one must therefore not be moved to the white notes.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};

@@ -157,13 +157,12 @@ impl Evaluate {
         stop: &AtomicBool,
     ) -> anyhow::Result<Vec<Measures>> {
         let mut generator = Generator::new(model.clone(), adapter)?;
-        let solver: Solver = self.solver.into();
+        let (solver, guidance): (Solver, _) = (self.solver.into(), super::generate::guidance(self.guidance)?);
         let mut progress = super::Progress::new(held_out.len() as u64, &format!("generating, {steps} steps"));
         let made = held_out.iter().enumerate().map(|(index, one)| {
             let label = label_of(model, one).and_then(|l| model.header.labels.iter().position(|own| own == l));
             let (beats, bpm) = (one.clip.beats, one.clip.bpm);
             let (seed, key) = (self.seed + index as u64, one.key);
-            let guidance = super::generate::guidance(self.guidance)?;
             let job = Job { seed, steps, solver, beats, bpm, label, key, guidance, ..Job::default() };
             let clip = generator.generate(&job, &mut |_, _| match stop.load(Ordering::Relaxed) {
                 true => ControlFlow::Break(()),
