@@ -94,7 +94,7 @@ fn sampled(generator: &Generator, steps: u32, batch: usize, frames: usize) -> Ve
     let net = &generator.model().header.net;
     let noise = (0..batch).flat_map(|i| of_seed(40 + i as u64, 0, net.channels, frames)).collect();
     let conditions = conditions(batch, net.labels);
-    let path = Path { from: 1.0, steps, conditions: &conditions, correction: None };
+    let path = Path::new(steps, &conditions);
     let shape = [batch, net.channels, frames];
     generator.sample(noise, shape, Solver::Euler, path, &mut |_, _| ControlFlow::Continue(())).unwrap()
 }

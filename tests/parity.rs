@@ -68,7 +68,7 @@ fn check_velocity_loss_and_samples(adapter: &Adapter, what: &str) {
     let shape = [noise.shape[0], noise.shape[1], noise.shape[2]];
     for steps in [1, 4, 100] {
         let go = &mut |_, _| ControlFlow::Continue(());
-        let path = Path { from: 1.0, steps, conditions: &conditions, correction: None };
+        let path = Path::new(steps, &conditions);
         let mut found = generator.sample(noise.values.clone(), shape, Solver::Euler, path, go).unwrap();
         close(&found, &expected[&format!("sample_{steps}")].values, &format!("{what} {steps} steps"));
         if steps == 100 {
@@ -106,7 +106,7 @@ fn sixteen_bits_on_wgpu_give_nearly_the_same() {
     let (noise, expected) = (&arrays["noise"], &arrays["sample_4"].values);
     let shape = [noise.shape[0], noise.shape[1], noise.shape[2]];
     let conditions = vec![Condition::any(120.0); shape[0]];
-    let path = Path { from: 1.0, steps: 4, conditions: &conditions, correction: None };
+    let path = Path::new(4, &conditions);
     let go = &mut |_, _| ControlFlow::Continue(());
     let found = generator.sample(noise.values.clone(), shape, Solver::Euler, path, go).unwrap();
     let power = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v * v)).sum::<f64>();

@@ -87,7 +87,7 @@ fn made(generator: &mut Generator) -> Clip {
 fn latents(generator: &Generator) -> Vec<f32> {
     let shape = [1, generator.model().header.net.channels, 64];
     let conditions = [Condition { label: Some(1), ..Condition::any(120.0) }];
-    let path = solver::Path { from: 1.0, steps: 8, conditions: &conditions, correction: None };
+    let path = solver::Path::new(8, &conditions);
     let noise = Philox::new(7, 0).normals(shape.iter().product());
     generator.sample(noise, shape, solver::Solver::Euler, path, &mut |_, _| ControlFlow::Continue(())).unwrap()
 }

@@ -38,7 +38,7 @@ pub fn sample(generator: &Generator, batch: usize, frames: usize, steps: u32) ->
     let channels = generator.model().header.net.channels;
     let noise = (0..batch as u64).flat_map(|seed| of_seed(seed, 0, channels, frames)).collect();
     let conditions = vec![Condition::any(120.0); batch];
-    let path = Path { from: 1.0, steps, conditions: &conditions, correction: None };
+    let path = Path::new(steps, &conditions);
     let mut go = |_, _| ControlFlow::Continue(());
     generator.sample(noise, [batch, channels, frames], Solver::Euler, path, &mut go).expect("noise of the net's shape")
 }

@@ -30,7 +30,7 @@ pub(super) fn make(app: &mut App, ui: &mut Ui, now: &Now) {
         dial(ui, hand, &make.steps, "Steps", "Solver steps: more are finer and slower");
         ui.vertical(|ui| {
             let width = ui.available_width();
-            choices(ui, hand, &make.solver, width, "Euler is quicker, Heun finer at twice the cost");
+            choices(ui, hand, &make.solver, width, "Adams is the finest for its time, Heun takes twice as long");
             let (words, colour) = time(now);
             ui.label(RichText::new(words).size(SMALL).color(colour));
         });

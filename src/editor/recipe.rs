@@ -34,6 +34,7 @@ pub(super) fn recall(request: &Request, params: &FlowloopParams, hand: &Hand, ba
     hand.set_plain(&make.morph, f32::from(request.morph) / 1000.0);
     hand.set_plain(&make.steps, whole(request.steps.into(), MAX_STEPS));
     let solver = match request.solver {
+        Solver::Adams => choices::Solver::Adams,
         Solver::Euler => choices::Solver::Euler,
         Solver::Heun => choices::Solver::Heun,
     };
@@ -94,7 +95,8 @@ pub(super) fn short(request: &Request, model: &ModelInfo) -> String {
 pub(super) fn describe(request: &Request, model: &ModelInfo) -> String {
     let steps = match (request.steps, request.solver) {
         (1, _) => "1 step".to_string(),
-        (steps, Solver::Euler) => format!("{steps} steps"),
+        (steps, Solver::Adams) => format!("{steps} steps"),
+        (steps, Solver::Euler) => format!("{steps} Euler steps"),
         (steps, Solver::Heun) => format!("{steps} Heun steps"),
     };
     let key = model.key(request).map_or(String::new(), |key| format!(" · {key}"));

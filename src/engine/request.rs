@@ -57,7 +57,7 @@ impl Request {
             seed,
             morph: 0,
             steps,
-            solver: Solver::Euler,
+            solver: Solver::default(),
             beats,
             style,
             key: 0,

@@ -18,6 +18,11 @@ pub fn of_seed(seed: u64, stream: u64, channels: usize, frames: usize) -> Vec<f3
     out
 }
 
+/// The stream of the noise that takes the place of part of another stream's after a solver step.
+pub fn renewed(stream: u64, step: u32) -> u64 {
+    stream + ((u64::from(step) + 1) << 32)
+}
+
 /// Spherical interpolation from `a` (share 0) to `b` (share 1), both taken as one vector each: normal
 /// noise in between has unit variance too, which a straight line would lose. At the ends it is `a` or
 /// `b` to the last bit. (Shoemake, "Animating rotation with quaternion curves", SIGGRAPH 1985.)

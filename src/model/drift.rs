@@ -11,18 +11,21 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::Generator;
 use super::generator::{GenerateError, Progress};
+use super::job::RENEWED;
 use super::spread::{self, Spread, Turn, WRONG};
 use crate::codec::{LATENTS_PER_BEAT, neighbours};
-use crate::flow::solver::{Correction, Path, Solver};
+use crate::flow::solver::{Correction, Path, Renewal, Solver};
 use crate::flow::unet::Weight;
 use crate::flow::{Condition, noise};
 use crate::key::Mode;
 
-/// What each of a run's Euler steps does to the statistics of `x_t`, when those before were put right.
+/// What each of a run's steps does to the statistics of `x_t`, when those before were put right.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Drift {
     /// Steps of the run, from t = 1 to t = 0.
     pub steps: u32,
+    /// Part of its noise was renewed at each step ([`RENEWED`]).
+    pub renewed: bool,
     /// `[step, component]`: means after each step, beyond those of training.
     pub mean: Vec<f32>,
     /// `[step, component]`: deviations within loops by those of training.
@@ -52,23 +55,24 @@ impl Drift {
     pub(super) fn tensor(&self) -> (String, Vec<usize>, Vec<f32>) {
         let steps = self.steps as usize;
         let values = self.rows().into_iter().flatten().copied().collect();
-        (format!("drift.{steps}"), vec![3, steps, self.mean.len() / steps.max(1)], values)
+        (name_of(self.steps, self.renewed), vec![3, steps, self.mean.len() / steps.max(1)], values)
     }
 
     /// Those of a model file; `lookup` gives tensors by name. Says in a sentence what is wrong.
     pub(super) fn from_tensors(channels: usize, lookup: &dyn Fn(&str) -> Option<Weight>) -> Result<Vec<Self>, String> {
         let mut all = Vec::new();
-        for steps in STEPS {
-            let Some(Weight { shape, values }) = lookup(&format!("drift.{steps}")) else { continue };
+        for (steps, renewed) in [false, true].into_iter().flat_map(|renewed| STEPS.map(|steps| (steps, renewed))) {
+            let name = name_of(steps, renewed);
+            let Some(Weight { shape, values }) = lookup(&name) else { continue };
             let part = steps as usize * channels;
             if shape != [3, steps as usize, channels] {
-                return Err(format!("tensor drift.{steps} has the wrong shape"));
+                return Err(format!("tensor {name} has the wrong shape"));
             }
             let [mean, within, between] = [0, 1, 2].map(|i| values[i * part..(i + 1) * part].to_vec());
             if !within.iter().chain(&between).all(|d| SOUND.contains(d)) {
                 return Err(WRONG.into());
             }
-            all.push(Self { steps, mean, within, between });
+            all.push(Self { steps, renewed, mean, within, between });
         }
         Ok(all)
     }
@@ -88,6 +92,11 @@ impl Drift {
         }
         sum
     }
+}
+
+/// Its tensor in the model file.
+fn name_of(steps: u32, renewed: bool) -> String {
+    format!("{}.{steps}", if renewed { "renewed" } else { "drift" })
 }
 
 fn credible(ratio: f32) -> f32 {
@@ -112,7 +121,7 @@ pub(super) struct Steady<'a> {
     /// What is wanted, along which components; nothing is put right where nobody knows.
     pub wanted: Option<(&'a Spread, Turn)>,
     /// Measured, in the order of their steps.
-    pub measured: &'a [Drift],
+    pub measured: Vec<&'a Drift>,
     /// Steps that the whole way from t = 1 would have; infinitely many for a solver of second order.
     pub steps: f32,
 }
@@ -124,7 +133,7 @@ impl Steady<'_> {
             return None;
         }
         let (low, high, share) = neighbours(self.measured.iter().map(|drift| drift.steps), self.steps);
-        let (low, high) = (&self.measured[low], &self.measured[high]);
+        let (low, high) = (self.measured[low], self.measured[high]);
         let mut factors = [const { Vec::new() }; 3];
         for channel in 0..channels {
             let [a, b] = [low, high].map(|drift| drift.over(from, to, channel, channels));
@@ -176,13 +185,17 @@ impl Correction for Measuring<'_> {
     }
 }
 
-/// Measures a model on loops of all its labels, and both modes, in turn. `progress` hears (evaluations done, all).
+/// Measures a model on loops of all its labels, and both modes, in turn; where it knows keys, also with renewed noise.
+/// `progress` hears (evaluations done, all).
 pub fn measure(generator: &Generator, progress: &mut Progress<'_>) -> Result<Vec<Drift>, GenerateError> {
     let Some(wanted) = &generator.model().spread else { return Ok(Vec::new()) };
     let header = &generator.model().header;
     let net = &header.net;
     let (channels, frames) = (net.channels, (BEATS * LATENTS_PER_BEAT).next_multiple_of(net.stride()));
-    let start: Vec<f32> = (0..LOOPS as u64).flat_map(|i| noise::of_seed(FIRST_SEED + i, 0, channels, frames)).collect();
+    let drawn = |stream| -> Vec<f32> {
+        (0..LOOPS as u64).flat_map(|i| noise::of_seed(FIRST_SEED + i, stream, channels, frames)).collect()
+    };
+    let start = drawn(0);
     let label = |i: usize| (net.labels > 0).then(|| i % net.labels.max(1));
     let mode = |i: usize| {
         let mode = if (i / net.labels.max(1)).is_multiple_of(2) { Mode::Minor } else { Mode::Major };
@@ -190,19 +203,23 @@ pub fn measure(generator: &Generator, progress: &mut Progress<'_>) -> Result<Vec
     };
     let conditions: Vec<Condition> =
         (0..LOOPS).map(|i| Condition { bpm: 120.0, label: label(i), mode: mode(i) }).collect();
-    let (all, mut done) = (STEPS.iter().sum(), 0);
+    let new = |step| drawn(noise::renewed(0, step));
+    let renewal = Renewal { share: RENEWED, noise: &new };
+    let mut runs: Vec<_> = STEPS.map(|steps| (steps, None)).into();
+    runs.extend(STEPS.iter().filter(|_| net.keys).map(|steps| (*steps, Some(&renewal))));
+    let (all, mut done) = (runs.iter().map(|(steps, _)| steps).sum(), 0);
     let mut measured = Vec::new();
-    for steps in STEPS {
+    for (steps, renewal) in runs {
         let mut step = |_, _| -> ControlFlow<()> {
             done += 1;
             progress(done, all)
         };
         let measuring = Measuring { wanted, turn: wanted.turn(generator.device()), seen: RefCell::default() };
         let shape = [LOOPS, channels, frames];
-        let path = Path { from: 1.0, steps, conditions: &conditions, correction: Some(&measuring) };
-        generator.sample(start.clone(), shape, Solver::Euler, path, &mut step)?;
+        let path = Path { correction: Some(&measuring), renewal, ..Path::new(steps, &conditions) };
+        generator.sample(start.clone(), shape, Solver::default(), path, &mut step)?;
         let [mean, within, between] = measuring.seen.into_inner();
-        measured.push(Drift { steps, mean, within, between });
+        measured.push(Drift { steps, renewed: renewal.is_some(), mean, within, between });
     }
     Ok(measured)
 }
@@ -216,7 +233,7 @@ mod tests {
     /// The same for each step and channel.
     fn of(steps: u32, mean: f32, within: f32, between: f32) -> Drift {
         let all = |value| vec![value; 2 * steps as usize];
-        Drift { steps, mean: all(mean), within: all(within), between: all(between) }
+        Drift { steps, renewed: false, mean: all(mean), within: all(within), between: all(between) }
     }
 
     fn close(a: f32, b: f32) -> bool {
@@ -227,7 +244,8 @@ mod tests {
     fn a_step_is_put_right_between_the_measured_runs_too() {
         let measured = [of(1, 0.5, 0.1, 1.0), of(4, 0.25, 0.75, 0.8), of(16, 0.0, 0.9, 1.0)];
         let factors = |steps, from, to| {
-            let factors = Steady { wanted: None, measured: &measured, steps }.factors(from, to, 2).unwrap();
+            let factors =
+                Steady { wanted: None, measured: measured.iter().collect(), steps }.factors(from, to, 2).unwrap();
             factors.map(|both| {
                 assert_eq!(both[0], both[1]);
                 both[0]
@@ -244,7 +262,7 @@ mod tests {
         assert!(close(within.ln(), -(0.5 * 0.75f32.ln() + 2.0 * 0.9f32.ln()) / 2.0));
         assert_eq!(factors(64.0, 1.0, 0.0), factors(16.0, 1.0, 0.0));
         assert!(close(factors(1.0, 1.0, 0.0)[1], 2.0), "a tenth is not blown up");
-        assert!(Steady { wanted: None, measured: &[], steps: 8.0 }.factors(1.0, 0.5, 2).is_none());
+        assert!(Steady { wanted: None, measured: Vec::new(), steps: 8.0 }.factors(1.0, 0.5, 2).is_none());
     }
 
     /// Loops whose means vary by `between` and which vary by `within` about them.
@@ -277,9 +295,9 @@ mod tests {
         }
         let [mean, within, between] = measuring.seen.into_inner();
         assert!(within[0] > 1.0 && between[0] < 0.8, "{within:?} {between:?}");
-        let drift = Drift { steps: 1, mean, within, between };
+        let drift = Drift { steps: 1, renewed: false, mean, within, between };
         let wanted = Some((&wanted, turn()));
-        let again = Steady { wanted, measured: &[drift], steps: 1.0 }.correct(x, 1.0, 0.0);
+        let again = Steady { wanted, measured: vec![&drift], steps: 1.0 }.correct(x, 1.0, 0.0);
         let apart = (right - again).abs().max().into_scalar::<f32>();
         assert!(apart < 1e-5, "{apart}");
     }
@@ -292,7 +310,9 @@ mod tests {
             Drift::from_tensors(channels, &|asked| (asked == name).then(|| weight.clone()))
         };
         let good = of(8, 0.1, 1.0, 0.5);
+        let renewed = Drift { renewed: true, ..good.clone() };
         assert!(back(good.clone(), 2).unwrap().iter().eq([&good]));
+        assert!(back(renewed.clone(), 2).unwrap().iter().eq([&renewed]));
         for bad in [of(8, 0.0, 0.0, 1.0), of(8, 0.0, f32::NAN, 1.0), of(8, 0.0, 1e9, 1.0), of(8, 0.0, 1.0, -1.0)] {
             assert!(back(bad.clone(), 2).is_err(), "{bad:?}");
         }

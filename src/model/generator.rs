@@ -8,7 +8,7 @@ use std::time::Instant;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::drift::Steady;
-use super::job::PLAIN;
+use super::job::{PLAIN, RENEWED};
 use super::watch::Watched;
 use super::{Canvas, Drift, Header, Job, Model, ModelError};
 use crate::clip::Clip;
@@ -17,7 +17,7 @@ use crate::device::{Adapter, remote};
 use crate::flow::guidance::Guided;
 use crate::flow::noise;
 use crate::flow::packed::PackedUNet;
-use crate::flow::solver::{Path, SolveError, Solver};
+use crate::flow::solver::{Path, Renewal, SolveError, Solver};
 use crate::flow::unet::{UNet, Weights};
 use crate::flow::{Condition, Velocity};
 use crate::kernel::{Cpu, Storage};
@@ -147,7 +147,7 @@ impl Generator {
         let conditions = [Condition::any(120.0)];
         let mut least = f64::INFINITY;
         for round in 0..TIMED_ROUNDS + 2 {
-            let path = Path { from: 1.0, steps: TIMED_STEPS, conditions: &conditions, correction: None };
+            let path = Path::new(TIMED_STEPS, &conditions);
             let start = Instant::now();
             self.sample(noise.clone(), [1, net.channels, frames], Solver::Euler, path, &mut |_, _| {
                 ControlFlow::Continue(())
@@ -230,8 +230,12 @@ impl Generator {
         }
         let total = before.saturating_add(steps);
         let conditions = [Condition { bpm: job.bpm, label: job.label, mode: job.key.map(Key::mode) }];
-        let steady = self.steady(job.whole_steps());
-        let path = Path { from: job.start(), steps, conditions: &conditions, correction: Some(&steady) };
+        let renews = job.renews() && self.renews();
+        let steady = self.steady(job.whole_steps(), renews);
+        let new = |step| job.renewed(step, channels, frames);
+        let renewal = Renewal { share: RENEWED, noise: &new };
+        let (correction, renewal) = (Some(&steady as _), renews.then_some(&renewal));
+        let path = Path { from: job.start(), correction, renewal, ..Path::new(steps, &conditions) };
         let run = Run { path, solver: job.solver, guidance: job.guidance };
         let mut step = |step: u32, _| progress(before.saturating_add(step), total);
         let values = self.integrate(noise, [1, channels, frames], &run, &mut step)?;
@@ -254,10 +258,16 @@ impl Generator {
         Some(self.bases[0].1.clone())
     }
 
-    /// Puts right a run whose whole way has `steps` steps.
-    pub(super) fn steady(&self, steps: f32) -> Steady<'_> {
+    /// Whether it is known how runs whose noise is renewed drift.
+    pub(super) fn renews(&self) -> bool {
+        self.model.drift.iter().any(|drift| drift.renewed)
+    }
+
+    /// Puts right a run whose whole way has `steps` steps, with or without renewed noise.
+    pub(super) fn steady(&self, steps: f32, renewed: bool) -> Steady<'_> {
         let wanted = self.model.spread.as_ref().map(|spread| (spread, spread.turn(&self.device)));
-        Steady { wanted, measured: &self.model.drift, steps }
+        let measured = self.model.drift.iter().filter(|drift| drift.renewed == renewed).collect();
+        Steady { wanted, measured, steps }
     }
 
     /// The sound of a job's standardised latents `[channel, frame]`.

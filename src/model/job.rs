@@ -17,7 +17,7 @@ pub struct Job {
     pub morph: u16,
     /// Solver steps, at least 1.
     pub steps: u32,
-    /// Euler or Heun.
+    /// How the flow is integrated.
     pub solver: Solver,
     /// Length in beats.
     pub beats: u32,
@@ -45,6 +45,9 @@ pub const PLAIN: u16 = 100;
 /// Most guidance, in hundredths.
 pub const MAX_GUIDANCE: u16 = 1000;
 
+/// Deviation of the noise that takes the place of part of what is left after each step, of a loop in a key.
+pub(super) const RENEWED: f32 = 0.5;
+
 /// A share (0 to 1) in thousandths, for [`Job::morph`] and [`Job::variation`].
 pub fn thousandths(share: f64) -> u16 {
     (share.clamp(0.0, 1.0) * f64::from(WHOLE)).round() as u16
@@ -62,7 +65,7 @@ impl Default for Job {
             seed: 0,
             morph: 0,
             steps: 8,
-            solver: Solver::Euler,
+            solver: Solver::default(),
             beats: 8,
             bpm: 120.0,
             label: None,
@@ -129,10 +132,28 @@ impl Job {
     /// The noise it starts with, `[channel, frame]`. The new noise of a variation is a stream of its own
     /// of the seed, and goes with the morph too.
     pub(super) fn noise(&self, channels: usize, frames: usize) -> Vec<f32> {
-        let stream = match self.variation {
+        self.drawn(self.stream(), channels, frames)
+    }
+
+    /// Whether part of the noise is renewed at each step. It does tones good and hits harm, so only loops in keys
+    /// are made so, and only by the solver that was measured so.
+    pub(super) fn renews(&self) -> bool {
+        self.key.is_some() && self.solver == Solver::Adams
+    }
+
+    /// The noise that is renewed after a step, likewise.
+    pub(super) fn renewed(&self, step: u32, channels: usize, frames: usize) -> Vec<f32> {
+        self.drawn(noise::renewed(self.stream(), step), channels, frames)
+    }
+
+    fn stream(&self) -> u64 {
+        match self.variation {
             0 => 0,
             _ => u64::from(self.take) + 1,
-        };
+        }
+    }
+
+    fn drawn(&self, stream: u64, channels: usize, frames: usize) -> Vec<f32> {
         let own = noise::of_seed(self.seed, stream, channels, frames);
         if self.morph == 0 {
             return own;
@@ -158,10 +179,12 @@ impl Job {
     }
 
     /// Steps that the whole way from noise would have, for what was measured of such runs. That was done with
-    /// Euler's; what it is in infinitely many steps it is for Heun too.
+    /// Adams's; of Euler's about twice as many are as good, and what it is in infinitely many steps it is for Heun too.
     pub(super) fn whole_steps(&self) -> f32 {
+        let steps = self.steps_from_start() as f32 / self.start();
         match self.solver {
-            Solver::Euler => self.steps_from_start() as f32 / self.start(),
+            Solver::Adams => steps,
+            Solver::Euler => (steps / 2.0).max(1.0),
             Solver::Heun => f32::INFINITY,
         }
     }
@@ -219,6 +242,20 @@ mod tests {
         let takes: Vec<_> = (0..3).map(|take| noise(Job { variation: 500, take, ..job })).collect();
         assert_eq!(takes[1], noise::of_seed(7, 2, 8, 16));
         assert!(takes[0] != takes[1] && takes[1] != takes[2] && takes.iter().all(|t| *t != own));
+    }
+
+    #[test]
+    fn noise_is_renewed_in_keys_by_the_solver_that_was_measured_so() {
+        let job = Job { seed: 7, key: Key::from_number(9), ..Job::default() };
+        assert!(job.renews());
+        let without =
+            [Job { key: None, ..job }, Job { solver: Solver::Euler, ..job }, Job { solver: Solver::Heun, ..job }];
+        assert!(without.iter().all(|job| !job.renews()));
+        let new = |job: Job, step| job.renewed(step, 8, 16);
+        let varied = Job { variation: 500, ..job };
+        let all = [job.noise(8, 16), new(job, 0), new(job, 1), new(varied, 0), new(Job { take: 1, ..varied }, 0)];
+        assert!((1..all.len()).all(|i| !all[..i].contains(&all[i])), "each is noise of its own");
+        assert_eq!(new(Job { morph: 1000, ..job }, 3), new(Job { seed: 8, ..job }, 3), "it goes with the morph");
     }
 
     #[test]

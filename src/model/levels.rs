@@ -2,9 +2,10 @@
 //! a model.
 
 use super::generator::{GenerateError, Generator, Progress};
+use super::job::RENEWED;
 use crate::codec::tuning::{Shares, shares};
 use crate::codec::{Latents, Levels, RUNS, Tuning};
-use crate::flow::solver::{Path, Solver};
+use crate::flow::solver::{Path, Renewal, Solver};
 use crate::flow::{Condition, noise};
 
 /// Loops of each label, and loops in all, beyond which no more are measured.
@@ -67,14 +68,18 @@ pub fn measure(
     };
     let (mut runs, mut all_made) = (Vec::new(), Vec::new());
     for steps in RUNS {
-        let steady = generator.steady(steps as f32);
+        let steady = [false, true].map(|renewed| generator.steady(steps as f32, renewed));
         let (mut made, mut wavering) = (Vec::new(), codec.measure_wavering(labels));
         for (i, one) in (0..loops).map(|i| (i, like(i))) {
             let frames = one.values.len() / channels;
-            let noise = noise::of_seed(FIRST_SEED + i as u64, 0, channels, frames);
-            let conditions = std::slice::from_ref(&one.condition);
-            let path = Path { from: 1.0, steps, conditions, correction: Some(&steady) };
-            let run = generator.sample(noise, [1, channels, frames], Solver::Euler, path, &mut |_, _| step())?;
+            let drawn = |stream| noise::of_seed(FIRST_SEED + i as u64, stream, channels, frames);
+            let (noise, new) = (drawn(0), |step| drawn(noise::renewed(0, step)));
+            let renewal = Renewal { share: RENEWED, noise: &new };
+            let (conditions, keyed) =
+                (std::slice::from_ref(&one.condition), generator.renews() && one.condition.mode.is_some());
+            let (correction, renewal) = (Some(&steady[usize::from(keyed)] as _), keyed.then_some(&renewal));
+            let path = Path { correction, renewal, ..Path::new(steps, conditions) };
+            let run = generator.sample(noise, [1, channels, frames], Solver::default(), path, &mut |_, _| step())?;
             made.push(latents(run));
             wavering.add(&made[i], one.condition.label);
         }

@@ -114,6 +114,10 @@ impl From<Slices> for playback::Slicing {
 /// How the flow is integrated.
 #[derive(Clone, Copy, Debug, Enum, PartialEq, Eq)]
 pub enum Solver {
+    /// Second order, one evaluation a step.
+    #[id = "adams"]
+    #[name = "Adams"]
+    Adams,
     /// First order.
     #[id = "euler"]
     #[name = "Euler"]
@@ -127,6 +131,7 @@ pub enum Solver {
 impl From<Solver> for engine::Solver {
     fn from(solver: Solver) -> Self {
         match solver {
+            Solver::Adams => Self::Adams,
             Solver::Euler => Self::Euler,
             Solver::Heun => Self::Heun,
         }

@@ -187,7 +187,7 @@ impl GenerateParams {
             seed: IntParam::new("Seed", 0, IntRange::Linear { min: 0, max: MAX_SEED }),
             morph: percent("Seed Morph", 0.0),
             steps: IntParam::new("Steps", 8, IntRange::Linear { min: 1, max: MAX_STEPS }),
-            solver: EnumParam::new("Solver", Solver::Euler),
+            solver: EnumParam::new("Solver", Solver::Adams),
             style: style(labels),
             key: key(),
             guidance: FloatParam::new("Guidance", 1.0, FloatRange::Linear { min: 0.0, max: 4.0 })

@@ -114,7 +114,7 @@ impl Work<'_> {
         let x = match backwards {
             true => Solver::Heun.invert(self.teacher, x, self.steps, &conditions, &mut progress),
             false => {
-                let path = Path { from: 1.0, steps: self.steps, conditions: &conditions, correction: None };
+                let path = Path::new(self.steps, &conditions);
                 Solver::Heun.solve(self.teacher, x, &path, &mut progress)
             }
         }?;

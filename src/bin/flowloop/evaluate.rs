@@ -33,7 +33,7 @@ pub struct Evaluate {
     #[arg(long, value_delimiter = ',', default_value = "16")]
     steps: Vec<u32>,
     /// Solver
-    #[arg(long, value_enum, default_value = "euler")]
+    #[arg(long, value_enum, default_value = "adams")]
     solver: SolverName,
     /// How closely labels and keys are followed; 1 is the plain net
     #[arg(long, default_value_t = 1.0)]

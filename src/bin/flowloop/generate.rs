@@ -15,6 +15,8 @@ use flowloop::model::{Generator, Job};
 /// Solvers as the command line names them.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum SolverName {
+    /// Second order, at the cost of Euler
+    Adams,
     /// First order
     Euler,
     /// Second order, twice the cost a step
@@ -24,6 +26,7 @@ pub enum SolverName {
 impl From<SolverName> for Solver {
     fn from(name: SolverName) -> Self {
         match name {
+            SolverName::Adams => Solver::Adams,
             SolverName::Euler => Solver::Euler,
             SolverName::Heun => Solver::Heun,
         }
@@ -55,7 +58,7 @@ pub struct Generate {
     #[arg(long, default_value_t = 16, allow_negative_numbers = true)]
     steps: u32,
     /// Solver
-    #[arg(long, value_enum, default_value = "euler")]
+    #[arg(long, value_enum, default_value = "adams")]
     solver: SolverName,
     /// Length in 4/4 bars
     #[arg(long, default_value_t = 2, allow_negative_numbers = true)]

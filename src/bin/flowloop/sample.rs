@@ -60,7 +60,7 @@ impl Sample {
             progress.set(u64::from(done), u64::from(steps));
             ControlFlow::Continue(())
         };
-        let path = Path { from: 1.0, steps: self.steps, conditions: &conditions, correction: None };
+        let path = Path::new(self.steps, &conditions);
         let mut latents = generator.sample(noise, shape, self.solver.into(), path, &mut step)?;
         if self.unnormalise {
             generator.unnormalise(&mut latents, shape[2]);

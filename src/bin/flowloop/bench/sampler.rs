@@ -104,7 +104,7 @@ pub(super) fn step(generator: &Generator, batch: usize, frames: usize, steps: u3
     let channels = generator.model().header.net.channels;
     let noise: Vec<f32> = (0..batch as u64).flat_map(|seed| of_seed(seed, 0, channels, frames)).collect();
     let conditions = vec![Condition::any(120.0); batch];
-    let path = solver::Path { from: 1.0, steps, conditions: &conditions, correction: None };
+    let path = solver::Path::new(steps, &conditions);
     let mut go = |_, _| ControlFlow::Continue(());
     let start = Instant::now();
     generator.sample(noise, [batch, channels, frames], solver::Solver::Euler, path, &mut go)?;
