@@ -186,7 +186,7 @@ impl GenerateParams {
         Self {
             seed: IntParam::new("Seed", 0, IntRange::Linear { min: 0, max: MAX_SEED }),
             morph: percent("Seed Morph", 0.0),
-            steps: IntParam::new("Steps", 8, IntRange::Linear { min: 1, max: MAX_STEPS }),
+            steps: IntParam::new("Steps", 16, IntRange::Linear { min: 1, max: MAX_STEPS }),
             solver: EnumParam::new("Solver", Solver::Adams),
             style: style(labels),
             key: key(),
