@@ -8,7 +8,7 @@ use std::time::Instant;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::drift::Steady;
-use super::job::{PLAIN, RENEWED};
+use super::job::PLAIN;
 use super::watch::Watched;
 use super::{Canvas, Drift, Header, Job, Model, ModelError};
 use crate::clip::Clip;
@@ -230,11 +230,10 @@ impl Generator {
         }
         let total = before.saturating_add(steps);
         let conditions = [Condition { bpm: job.bpm, label: job.label, mode: job.key.map(Key::mode) }];
-        let renews = job.renews() && self.renews();
-        let steady = self.steady(job.whole_steps(), renews);
         let new = |step| job.renewed(step, channels, frames);
-        let renewal = Renewal { share: RENEWED, noise: &new };
-        let (correction, renewal) = (Some(&steady as _), renews.then_some(&renewal));
+        let renewal = job.renewal().filter(|_| self.renews()).map(|share| Renewal { share, noise: &new });
+        let steady = self.steady(job.whole_steps(), renewal.is_some());
+        let (correction, renewal) = (Some(&steady as _), renewal.as_ref());
         let path = Path { from: job.start(), correction, renewal, ..Path::new(steps, &conditions) };
         let run = Run { path, solver: job.solver, guidance: job.guidance };
         let mut step = |step: u32, _| progress(before.saturating_add(step), total);

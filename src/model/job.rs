@@ -48,6 +48,10 @@ pub const MAX_GUIDANCE: u16 = 1000;
 /// Deviation of the noise that takes the place of part of what is left after each step, of a loop in a key.
 pub(super) const RENEWED: f32 = 0.5;
 
+/// Steps of a whole way up to which each renews so much. Of more, each renews less, so that it is as much in all, and
+/// what was measured of so many holds.
+const RENEWING: f32 = 16.0;
+
 /// A share (0 to 1) in thousandths, for [`Job::morph`] and [`Job::variation`].
 pub fn thousandths(share: f64) -> u16 {
     (share.clamp(0.0, 1.0) * f64::from(WHOLE)).round() as u16
@@ -135,10 +139,12 @@ impl Job {
         self.drawn(self.stream(), channels, frames)
     }
 
-    /// Whether part of the noise is renewed at each step. It does tones good and hits harm, so only loops in keys
-    /// are made so, and only by the solver that was measured so.
-    pub(super) fn renews(&self) -> bool {
-        self.key.is_some() && self.solver == Solver::Adams
+    /// Deviation of the noise that takes the place of part of what is left after each step; None where nothing is
+    /// renewed. It does tones good and hits harm, so only loops in keys are made so, and only by the solver that was
+    /// measured so.
+    pub(super) fn renewal(&self) -> Option<f32> {
+        let renews = self.key.is_some() && self.solver == Solver::Adams;
+        renews.then(|| RENEWED * (RENEWING / self.steps_of_the_whole()).min(1.0).sqrt())
     }
 
     /// The noise that is renewed after a step, likewise.
@@ -181,12 +187,17 @@ impl Job {
     /// Steps that the whole way from noise would have, for what was measured of such runs. That was done with
     /// Adams's; of Euler's about twice as many are as good, and what it is in infinitely many steps it is for Heun too.
     pub(super) fn whole_steps(&self) -> f32 {
-        let steps = self.steps_from_start() as f32 / self.start();
+        let steps = self.steps_of_the_whole();
         match self.solver {
+            Solver::Adams if self.key.is_some() => steps.min(RENEWING),
             Solver::Adams => steps,
             Solver::Euler => (steps / 2.0).max(1.0),
             Solver::Heun => f32::INFINITY,
         }
+    }
+
+    fn steps_of_the_whole(&self) -> f32 {
+        self.steps_from_start() as f32 / self.start()
     }
 
     /// Where a clip of this job came from.
@@ -247,10 +258,13 @@ mod tests {
     #[test]
     fn noise_is_renewed_in_keys_by_the_solver_that_was_measured_so() {
         let job = Job { seed: 7, key: Key::from_number(9), ..Job::default() };
-        assert!(job.renews());
+        let renewal = |steps| Job { steps, ..job }.renewal().unwrap();
+        assert_eq!([1, 8, 16].map(renewal), [RENEWED; 3]);
+        assert!((64.0 * renewal(64).powi(2) - 16.0 * RENEWED.powi(2)).abs() < 1e-4, "as much in all");
+        assert_eq!([8, 16, 64].map(|steps| Job { steps, ..job }.whole_steps()), [8.0, 16.0, 16.0]);
         let without =
             [Job { key: None, ..job }, Job { solver: Solver::Euler, ..job }, Job { solver: Solver::Heun, ..job }];
-        assert!(without.iter().all(|job| !job.renews()));
+        assert!(without.iter().all(|job| job.renewal().is_none()));
         let new = |job: Job, step| job.renewed(step, 8, 16);
         let varied = Job { variation: 500, ..job };
         let all = [job.noise(8, 16), new(job, 0), new(job, 1), new(varied, 0), new(Job { take: 1, ..varied }, 0)];
