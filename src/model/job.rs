@@ -185,7 +185,8 @@ impl Job {
     }
 
     /// Steps that the whole way from noise would have, for what was measured of such runs. That was done with
-    /// Adams's; of Euler's about twice as many are as good, and what it is in infinitely many steps it is for Heun too.
+    /// Adams's; about twice as many of Euler's leave as much of the deviations, and what it is in infinitely many
+    /// steps it is for Heun too.
     pub(super) fn whole_steps(&self) -> f32 {
         let steps = self.steps_of_the_whole();
         match self.solver {
