@@ -1,4 +1,4 @@
-//! The codec on loops of the built-in model, and reading that model. Run by `cargo bench --bench codec`.
+//! The codec on loops of the built-in model, whole loops, and reading that model. Run by `cargo bench --bench codec`.
 
 mod subjects;
 
@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flowloop::device;
+use flowloop::key::Key;
 use flowloop::model::{EMBEDDED_BYTES, Generator, Job, embedded_model};
 
 fn loops(c: &mut Criterion) {
@@ -20,6 +21,19 @@ fn loops(c: &mut Criterion) {
         group.throughput(Throughput::Elements(clip.len() as u64));
         group.bench_function(format!("encode {beats} beats"), |b| b.iter(|| codec.encode(&clip)));
         group.bench_function(format!("decode {beats} beats"), |b| b.iter(|| codec.decode(&latents, clip.bpm)));
+    }
+    group.finish();
+    // What noise that is renewed, another key, and a filter on the semitones cost beside a loop of drums.
+    let mut group = c.benchmark_group("a loop of 8 beats, 16 steps");
+    let labels = generator.model().header.labels.clone();
+    for (name, label, key) in
+        [("drums", "house", None), ("in A minor", "chords", Some("Am")), ("in E minor", "chords", Some("Em"))]
+    {
+        let label = labels.iter().position(|own| own == label).expect("the built-in model knows it");
+        let key = key.map(|name| name.parse::<Key>().expect("a key"));
+        let job = Job { steps: 16, beats: 8, label: Some(label), key, ..Job::default() };
+        let mut go = |_, _| ControlFlow::Continue(());
+        group.bench_function(name, |b| b.iter(|| generator.generate(&job, &mut go).expect("a clip")));
     }
     group.finish();
 }

@@ -90,17 +90,27 @@ fn evaluate_prints_a_row_a_set() {
     drum_folder(&loops, 48);
     tiny_model(&["kicks", "snares"]).save(&model, Precision::Full).unwrap();
     let args = ["evaluate", text(&loops), "--model", text(&model), "--steps", "1,2", "--validation", "0.3"];
-    let args = [&args[..], &["--device", "cpu", "--json", text(&json)]].concat();
+    let args = [&args[..], &["--takes", "2", "--device", "cpu", "--json", text(&json)]].concat();
     let table = works(&args);
-    for row in ["real: training", "real: held out", "codec alone", "noise", "tiny, 1 steps", "tiny, 2 steps"] {
+    for row in [
+        "real: training",
+        "real: held out",
+        "codec: training",
+        "codec: held out",
+        "noise",
+        "tiny, 1 steps",
+        "tiny, 2 steps",
+    ] {
         assert!(table.contains(row), "{row} is missing: {table}");
     }
     let rows: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
-    let kernel = |name: &str| {
-        let row = rows.as_array().unwrap().iter().find(|r| r["name"] == name).unwrap();
-        row["kernel"].as_f64().unwrap()
-    };
+    let row = |name: &str| rows.as_array().unwrap().iter().find(|r| r["name"] == name).unwrap();
+    let kernel = |name: &str| row(name)["kernel"].as_f64().unwrap();
     assert!(kernel("noise") > 5.0 * kernel("real: training").abs().max(1.0), "{table}");
+    let [made, real] = ["tiny, 2 steps", "real: held out"].map(row);
+    assert_eq!(made["loops"].as_u64().unwrap(), 2 * real["loops"].as_u64().unwrap(), "two like each");
+    let chance = made["chance"].as_f64().unwrap();
+    assert!(chance > 0.0 && chance < kernel("tiny, 2 steps") && real["chance"].is_null(), "{table}");
     drum_folder(&few, 5);
     fails(&["evaluate", text(&few), "--model", text(&model), "--device", "cpu"], &["too few to compare", "at least 8"]);
 }

@@ -19,8 +19,11 @@ use super::{Codec, Stored};
 const RANKS: usize = 33;
 const TRAINING: &str = "levels.training";
 
-/// Solver steps of the runs that are measured; between them levels are interpolated.
-pub const RUNS: [u32; 5] = [1, 2, 4, 8, 32];
+/// Solver steps of the runs that a model file may tell of; between them levels are interpolated.
+pub(super) const RUNS: [u32; 6] = [1, 2, 4, 8, 16, 32];
+/// Those that are measured: with more steps than 16 runs come out as with 16.
+#[cfg(feature = "companion")]
+pub const MEASURED_RUNS: [u32; 5] = [1, 2, 4, 8, 16];
 
 /// Levels in decibels of every band, range after range, mid before side: `[label, band, rank]`, ascending in each
 /// band; the last label stands for all loops.

@@ -29,7 +29,9 @@ use crate::resample;
 #[cfg(feature = "companion")]
 pub use calm::Wavering;
 use frames::centres;
-pub use levels::{Curves, Levels, RUNS, neighbours};
+#[cfg(feature = "companion")]
+pub use levels::MEASURED_RUNS;
+pub use levels::{Curves, Levels, neighbours};
 use resolution::{Layer, Resolution};
 pub use sketch::Sketch;
 pub use tuning::Tuning;

@@ -62,7 +62,10 @@ pub struct Row {
     pub loops: usize,
     /// Unbiased kernel distance to the held-out loops, times 1000: the headline.
     pub kernel: f64,
-    /// The same a group of features: log-mel, MFCC, chroma, onsets, mid/side.
+    /// Its standard error, by how far several takes of the set lie apart, where there are several. Chance in which
+    /// loops were held out is the same for all rows, and not in it.
+    pub chance: Option<f64>,
+    /// The same distance a group of features: log-mel, MFCC, chroma, onsets, mid/side.
     pub groups: Vec<f64>,
     /// Fréchet distance to the held-out loops.
     pub frechet: f64,
@@ -146,6 +149,7 @@ impl Judge {
             name: name.to_string(),
             loops: set.len(),
             kernel: distance::kernel(&bars, &self.held_out),
+            chance: None,
             groups,
             frechet: distance::frechet(&self.held_out, &bars),
             coverage: distance::coverage(&self.held_out, &bars),
@@ -159,6 +163,11 @@ impl Judge {
             level,
             level_deviation,
         }
+    }
+
+    /// Unbiased kernel distance of a set to the held-out loops, times 1000.
+    pub fn distance(&self, set: &[Sample]) -> f64 {
+        distance::kernel(&self.scale.apply(&Measured::of(set).bars), &self.held_out)
     }
 
     /// Share of the labelled loops whose bars' nearest training bars bear their label most often.

@@ -11,7 +11,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::Generator;
 use super::generator::{GenerateError, Progress};
-use super::job::RENEWED;
+use super::job::{RENEWED, RENEWING};
 use super::spread::{self, Spread, Turn, WRONG};
 use crate::codec::{LATENTS_PER_BEAT, neighbours};
 use crate::flow::solver::{Correction, Path, Renewal, Solver};
@@ -206,7 +206,8 @@ pub fn measure(generator: &Generator, progress: &mut Progress<'_>) -> Result<Vec
     let new = |step| drawn(noise::renewed(0, step));
     let renewal = Renewal { share: RENEWED, noise: &new };
     let mut runs: Vec<_> = STEPS.map(|steps| (steps, None)).into();
-    runs.extend(STEPS.iter().filter(|_| net.keys).map(|steps| (*steps, Some(&renewal))));
+    let renewing = STEPS.into_iter().filter(|steps| net.keys && *steps as f32 <= RENEWING);
+    runs.extend(renewing.map(|steps| (steps, Some(&renewal))));
     let (all, mut done) = (runs.iter().map(|(steps, _)| steps).sum(), 0);
     let mut measured = Vec::new();
     for (steps, renewal) in runs {

@@ -48,9 +48,9 @@ pub const MAX_GUIDANCE: u16 = 1000;
 /// Deviation of the noise that takes the place of part of what is left after each step, of a loop in a key.
 pub(super) const RENEWED: f32 = 0.5;
 
-/// Steps of a whole way up to which each renews so much. Of more, each renews less, so that it is as much in all, and
-/// what was measured of so many holds.
-const RENEWING: f32 = 16.0;
+/// Steps of a whole way up to which each renews so much, and up to which such runs are measured. Of more, each renews
+/// less, so that it is as much in all, and what was measured of so many holds.
+pub(super) const RENEWING: f32 = 16.0;
 
 /// A share (0 to 1) in thousandths, for [`Job::morph`] and [`Job::variation`].
 pub fn thousandths(share: f64) -> u16 {

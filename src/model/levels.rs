@@ -4,7 +4,7 @@
 use super::generator::{GenerateError, Generator, Progress};
 use super::job::RENEWED;
 use crate::codec::tuning::{Shares, shares};
-use crate::codec::{Latents, Levels, RUNS, Tuning};
+use crate::codec::{Latents, Levels, MEASURED_RUNS, Tuning};
 use crate::flow::solver::{Path, Renewal, Solver};
 use crate::flow::{Condition, noise};
 
@@ -61,13 +61,14 @@ pub fn measure(
     let loops = training.len() * FEWEST.div_ceil(training.len());
     let like = |i: usize| &training[i % training.len()];
     let tuned = tuned((0..loops).map(like));
-    let (mut done, all) = (0, loops as u32 * RUNS.iter().sum::<u32>() + (tuned.len() * RUNS.len()) as u32);
+    let (mut done, all) =
+        (0, loops as u32 * MEASURED_RUNS.iter().sum::<u32>() + (tuned.len() * MEASURED_RUNS.len()) as u32);
     let mut step = || {
         done += 1;
         progress(done, all)
     };
     let (mut runs, mut all_made) = (Vec::new(), Vec::new());
-    for steps in RUNS {
+    for steps in MEASURED_RUNS {
         let steady = [false, true].map(|renewed| generator.steady(steps as f32, renewed));
         let (mut made, mut wavering) = (Vec::new(), codec.measure_wavering(labels));
         for (i, one) in (0..loops).map(|i| (i, like(i))) {

@@ -38,9 +38,12 @@ pub struct Evaluate {
     /// How closely labels and keys are followed; 1 is the plain net
     #[arg(long, default_value_t = 1.0)]
     guidance: f64,
-    /// Loops in each set, at most
+    /// Held-out loops to judge by, at most
     #[arg(long, default_value_t = 200)]
     loops: usize,
+    /// Loops to generate like each held-out one; the more, the less is left to chance
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
+    takes: u32,
     /// The first seed
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -58,6 +61,8 @@ pub struct Evaluate {
     json: Option<PathBuf>,
 }
 
+/// Seconds of training loops, for each loop of a set, of which those are taken that go through the codec.
+const CODED_SECONDS: f64 = 24.0;
 /// Fewer loops than this make no distribution.
 const FEWEST: usize = 8;
 
@@ -75,11 +80,15 @@ impl Evaluate {
         };
         let adapter = super::device_for(&models[0].1, &self.device)?;
         let stop = super::interruption()?;
-        // Loops that may be held out are decoded by the first model's codec, and by it alone.
+        // Loops are taken through the first model's codec, and through it alone: those that may be held out, and some
+        // of the others.
         let codec = models[0].1.codec.as_ref().context("the model has no codec: its latents belong to another one")?;
         let keys = models[0].1.header.net.keys;
-        let all = scan(&self.folder, self.held_out.is_none().then_some(codec), keys)?;
-        let other = self.held_out.as_deref().map(|folder| scan(folder, Some(codec), keys)).transpose()?;
+        let all = scan(&self.folder, self.held_out.is_none().then_some(codec), keys, f64::INFINITY)?;
+        let other =
+            self.held_out.as_deref().map(|folder| scan(folder, Some(codec), keys, f64::INFINITY)).transpose()?;
+        let enough = CODED_SECONDS * self.loops as f64;
+        let some = other.as_ref().map(|_| scan(&self.folder, Some(codec), keys, enough)).transpose()?;
         let (training, mut held_out) = match &other {
             Some(other) => (all.iter().collect(), other.iter().collect()),
             None => dataset::split(&all, self.validation, self.training_seed),
@@ -94,15 +103,23 @@ impl Evaluate {
         println!("{} training loops, {} held out, on {}", training.len(), held_out.len(), adapter.name);
         let judge = Judge::new(&samples(&training), &samples(&held_out));
         let mut table = Table::new(self.json.is_some());
-        table.add(judge.row("real: training", &samples(&spread(&training, self.loops))));
-        self.codec_rows(&models[0].1, codec, &held_out, &judge, &mut table)?;
+        let some = some.as_ref().map_or(training, |some| some.iter().collect());
+        let sets = [("training", &spread(&some, self.loops)), ("held out", &held_out)];
+        for (name, set) in sets {
+            table.add(judge.row(&format!("real: {name}"), &samples(set)));
+        }
+        for (name, set) in sets.map(|(name, set)| (format!("codec: {name}"), set)) {
+            table.add(self.through_codec(&name, &models[0].1, codec, set, false, &judge)?);
+        }
+        table.add(self.through_codec("noise", &models[0].1, codec, &held_out, true, &judge)?);
         for (name, model) in &models {
             for steps in &self.steps {
                 let set = self.generate(model, &adapter, &held_out, *steps, &stop)?;
-                let name = format!("{name}, {steps} steps");
                 let asked = |(l, measures)| Sample { measures, label: label_of(model, l), key: l.key };
-                let samples = held_out.iter().copied().zip(&set).map(asked);
-                table.add(judge.row(&name, &samples.collect::<Vec<_>>()));
+                let samples: Vec<_> = held_out.iter().copied().cycle().zip(&set).map(asked).collect();
+                let takes = samples.chunks(held_out.len()).map(|take| judge.distance(take));
+                let row = judge.row(&format!("{name}, {steps} steps"), &samples);
+                table.add(Row { chance: chance(&takes.collect::<Vec<_>>()), ..row });
             }
         }
         if let Some(path) = &self.json {
@@ -112,42 +129,39 @@ impl Evaluate {
         Ok(())
     }
 
-    /// What the model's codec alone does to the held-out loops, and what noise in its latents sounds like.
-    fn codec_rows(
+    /// What the model's codec makes of loops, or of noise of their lengths in the model's latents. A net that made
+    /// every latent right would be where training loops are that went through the codec: they were not held out
+    /// either, while those that were are nearer to themselves.
+    fn through_codec(
         &self,
+        name: &str,
         model: &Model,
         codec: &Codec,
-        held_out: &[&Loop<Heard>],
+        set: &[&Loop<Heard>],
+        noise: bool,
         judge: &Judge,
-        table: &mut Table,
-    ) -> anyhow::Result<()> {
-        let (mut decoded, mut noise) = (Vec::new(), Vec::new());
-        let mut progress = super::Progress::new(held_out.len() as u64, "codec");
-        for (index, one) in held_out.iter().enumerate() {
-            let latents = one.clip.latents.clone().context("a loop that is held out has latents")??;
+    ) -> anyhow::Result<Row> {
+        let mut progress = super::Progress::new(set.len() as u64, name);
+        let mut decoded = Vec::new();
+        for (index, one) in set.iter().enumerate() {
+            let mut latents = one.clip.latents.clone().context("a loop that goes through the codec has latents")??;
+            if noise {
+                let drawn = Philox::new(self.seed, index as u64).normals(latents.values.len());
+                let rows = drawn.chunks_exact(latents.frames).zip(model.mean.iter().zip(&model.std));
+                latents.values = rows.flat_map(|(row, (mean, std))| row.iter().map(move |v| v * std + mean)).collect();
+            }
             let (bpm, key) = (one.clip.bpm, one.key.filter(|_| model.header.net.keys));
-            let measured = |latents: &Latents| {
-                let white = codec.decode(latents, transpose::white_tempo(one.clip.beats, bpm, key))?;
-                anyhow::Ok(Measures::of(&transpose::from_white(white, bpm, None)))
-            };
-            decoded.push(measured(&latents)?);
-            let drawn = Philox::new(self.seed, index as u64).normals(latents.values.len());
-            let rows = drawn.chunks_exact(latents.frames).zip(model.mean.iter().zip(&model.std));
-            let values = rows.flat_map(|(row, (mean, std))| row.iter().map(move |v| v * std + mean)).collect();
-            noise.push(measured(&Latents { values, ..latents })?);
-            progress.set(index as u64 + 1, held_out.len() as u64);
+            let white = codec.decode(&latents, transpose::white_tempo(one.clip.beats, bpm, key))?;
+            decoded.push(Measures::of(&transpose::from_white(white, bpm, None)));
+            progress.set(index as u64 + 1, set.len() as u64);
         }
         drop(progress);
-        table.add(judge.row("real: held out", &samples(held_out)));
-        for (name, set) in [("codec alone", &decoded), ("noise", &noise)] {
-            let pairs = held_out.iter().copied().zip(set);
-            let sample = |(l, measures)| Sample { measures, ..sample(l) };
-            table.add(judge.row(name, &pairs.map(sample).collect::<Vec<_>>()));
-        }
-        Ok(())
+        let samples: Vec<_> =
+            set.iter().zip(&decoded).map(|(one, measures)| Sample { measures, ..sample(one) }).collect();
+        Ok(judge.row(name, &samples))
     }
 
-    /// A loop for each held-out one, of its label, key, tempo and length.
+    /// Loops like the held-out ones, of their labels, keys, tempi and lengths: one for each, take after take.
     fn generate(
         &self,
         model: &Model,
@@ -158,8 +172,9 @@ impl Evaluate {
     ) -> anyhow::Result<Vec<Measures>> {
         let mut generator = Generator::new(model.clone(), adapter)?;
         let (solver, guidance): (Solver, _) = (self.solver.into(), super::generate::guidance(self.guidance)?);
-        let mut progress = super::Progress::new(held_out.len() as u64, &format!("generating, {steps} steps"));
-        let made = held_out.iter().enumerate().map(|(index, one)| {
+        let all = held_out.len() * self.takes as usize;
+        let mut progress = super::Progress::new(all as u64, &format!("generating, {steps} steps"));
+        let made = held_out.iter().cycle().take(all).enumerate().map(|(index, one)| {
             let label = label_of(model, one).and_then(|l| model.header.labels.iter().position(|own| own == l));
             let (beats, bpm) = (one.clip.beats, one.clip.bpm);
             let (seed, key) = (self.seed + index as u64, one.key);
@@ -168,7 +183,7 @@ impl Evaluate {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             })?;
-            progress.set(index as u64 + 1, held_out.len() as u64);
+            progress.set(index as u64 + 1, all as u64);
             Ok(Measures::of(&clip))
         });
         made.collect()
@@ -178,7 +193,7 @@ impl Evaluate {
 /// What is kept of a loop that was read.
 struct Heard {
     measures: Measures,
-    /// Those of the loops that may be held out.
+    /// Those of the loops that go through the codec.
     latents: Option<Result<Latents, CodecError>>,
     beats: u32,
     bpm: f64,
@@ -194,9 +209,10 @@ impl Length for Heard {
     }
 }
 
-/// Measures a folder's loops one after the other, and encodes them if they may be held out, as for a net that knows
-/// `keys` or does not.
-fn scan(folder: &Path, codec: Option<&Codec>, keys: bool) -> anyhow::Result<Vec<Loop<Heard>>> {
+/// Measures a folder's loops one after the other, until there are enough seconds of them, and encodes them if there is
+/// a codec, as for a net that knows `keys` or does not.
+fn scan(folder: &Path, codec: Option<&Codec>, keys: bool, enough_seconds: f64) -> anyhow::Result<Vec<Loop<Heard>>> {
+    let options = ScanOptions { enough_seconds, ..ScanOptions::default() };
     let mut progress = super::Progress::new(0, "reading");
     let hear = |clip: Clip, key: Option<Key>| Heard {
         measures: Measures::of(&clip),
@@ -204,7 +220,7 @@ fn scan(folder: &Path, codec: Option<&Codec>, keys: bool) -> anyhow::Result<Vec<
         beats: clip.beats,
         bpm: clip.bpm,
     };
-    let scanned = dataset::scan_each(folder, &ScanOptions::default(), &hear, &mut |done, total| {
+    let scanned = dataset::scan_each(folder, &options, &hear, &mut |done, total| {
         progress.set(done as u64, total as u64);
     })?;
     Ok(scanned.loops)
@@ -228,6 +244,14 @@ fn spread<'a>(loops: &[&'a Loop<Heard>], count: usize) -> Vec<&'a Loop<Heard>> {
     (0..count).map(|i| loops[i * loops.len() / count]).collect()
 }
 
+/// Standard error of the mean of several figures; None of one.
+fn chance(figures: &[f64]) -> Option<f64> {
+    let count = figures.len() as f64;
+    let mean = figures.iter().sum::<f64>() / count;
+    let squares = figures.iter().map(|f| (f - mean).powi(2)).sum::<f64>();
+    (figures.len() > 1).then(|| (squares / (count - 1.0) / count).sqrt())
+}
+
 /// The held-out loop's label, where the model knows it.
 fn label_of<'a>(model: &Model, one: &'a Loop<Heard>) -> Option<&'a str> {
     one.label.as_deref().filter(|l| model.header.labels.iter().any(|own| own == l))
@@ -243,7 +267,7 @@ impl Table {
     fn new(keep: bool) -> Self {
         let groups = features::GROUPS.map(|(name, _)| format!("{name:>9}")).join("");
         println!(
-            "{:<28} kernel  frechet  cover diverse  novel   seam on-grid harmony in-key  style  level (sd) | kernel of{groups}",
+            "{:<28} kernel (+-)   frechet  cover diverse  novel   seam on-grid harmony in-key  style  level (sd) | kernel of{groups}",
             ""
         );
         Self { rows: Vec::new(), keep }
@@ -252,9 +276,10 @@ impl Table {
     fn add(&mut self, row: Row) {
         let groups: String = row.groups.iter().map(|g| format!("{g:>9.1}")).collect();
         println!(
-            "{:<28} {:>6.1} {:>8.2} {:>6.2} {:>7.2} {:>6.2} {:>6.2} {:>7.3} {:>7.2} {:>6.2} {:>6.2} {:>6.1} ({:.1}) |          {groups}",
+            "{:<28} {:>6.1} {:<5} {:>8.2} {:>6.2} {:>7.2} {:>6.2} {:>6.2} {:>7.3} {:>7.2} {:>6.2} {:>6.2} {:>6.1} ({:.1}) |          {groups}",
             row.name,
             row.kernel,
+            row.chance.map_or(String::new(), |chance| format!("({chance:.1})")),
             row.frechet,
             row.coverage,
             row.diversity,
