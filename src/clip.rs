@@ -32,6 +32,9 @@ pub struct Provenance {
     pub variation: u16,
     /// Which new noise.
     pub take: u16,
+    /// What computed it: `cpu`, `gpu:0`, `gpu:0:f16`, `remote`; empty where nobody said. A GPU's loops differ from the
+    /// CPU's by rounding, those of 16 bits by up to a thousandth.
+    pub device: String,
 }
 
 impl Default for Provenance {
@@ -47,6 +50,7 @@ impl Default for Provenance {
             guidance: 100,
             variation: 0,
             take: 0,
+            device: String::new(),
         }
     }
 }

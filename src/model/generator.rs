@@ -13,7 +13,7 @@ use super::watch::Watched;
 use super::{Canvas, Drift, Header, Job, Model, ModelError};
 use crate::clip::Clip;
 use crate::codec::{CodecError, Latents};
-use crate::device::{Adapter, remote};
+use crate::device::{self, Adapter, remote};
 use crate::flow::guidance::Guided;
 use crate::flow::noise;
 use crate::flow::packed::PackedUNet;
@@ -88,6 +88,8 @@ pub struct Generator {
     model: Model,
     net: Net,
     device: Device,
+    /// The device in a clip's provenance.
+    computed_by: String,
     /// Standardised latents of recent loops, the newest first.
     bases: Vec<(Job, Vec<f32>)>,
     canvas: Option<Arc<Canvas>>,
@@ -115,13 +117,16 @@ impl Generator {
             false => model.net(&device),
         });
         let net = net?.map_err(GenerateError::Device)?;
-        Ok(Self { model, net: Net::Burn(Box::new(net)), device, bases: Vec::new(), canvas: None })
+        // Where a remote one is, and its token, are nobody else's business.
+        let computed_by = if remote::is_remote(&adapter.id) { "remote".into() } else { adapter.id.clone() };
+        Ok(Self { model, net: Net::Burn(Box::new(net)), device, computed_by, bases: Vec::new(), canvas: None })
     }
 
     /// The net packed for certain instructions of the CPU and a certain team of threads.
     pub fn packed(model: Model, storage: Storage, cpu: Cpu) -> Result<Self, GenerateError> {
         let net = PackedUNet::new(&model.header.net, &model.weights, storage, cpu);
-        Ok(Self { model, net: Net::Packed(Box::new(net)), device: Device::flex(), bases: Vec::new(), canvas: None })
+        let (device, computed_by) = (Device::flex(), device::cpu().id);
+        Ok(Self { model, net: Net::Packed(Box::new(net)), device, computed_by, bases: Vec::new(), canvas: None })
     }
 
     /// Drops the weights that the net was made of: the model behind it can generate, but not be saved or put on
@@ -205,7 +210,7 @@ impl Generator {
         let mut clip = self.decoded(values, frames, &job, &mut || progress(total, total).is_continue())?;
         clip.limit_peak(PEAK);
         clip.round_to_24_bits();
-        clip.provenance = Some(job.provenance(&self.model));
+        clip.provenance = Some(job.provenance(&self.model, &self.computed_by));
         Ok(clip)
     }
 

@@ -202,7 +202,7 @@ impl Job {
     }
 
     /// Where a clip of this job came from.
-    pub(super) fn provenance(&self, model: &Model) -> Provenance {
+    pub(super) fn provenance(&self, model: &Model, device: &str) -> Provenance {
         Provenance {
             model: model.hash.clone(),
             seed: self.seed,
@@ -214,6 +214,7 @@ impl Job {
             guidance: self.guidance,
             variation: self.variation,
             take: self.take,
+            device: device.into(),
         }
     }
 }

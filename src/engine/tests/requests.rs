@@ -20,6 +20,7 @@ fn states_of_older_versions_mean_the_same() {
     let provenance: crate::clip::Provenance =
         serde_json::from_str(r#"{"model": "ab", "seed": 3, "steps": 8}"#).unwrap();
     assert_eq!((provenance.solver.as_str(), provenance.guidance, provenance.variation), ("euler", 100, 0));
+    assert_eq!(provenance.device, "", "older versions did not say");
 }
 
 #[test]
@@ -97,7 +98,7 @@ fn plugin_and_companion_make_the_same() {
         assert_eq!((provenance.seed, provenance.steps, &provenance.label), (7, 3, &label));
         assert_eq!((provenance.morph, provenance.guidance), (job.morph, job.guidance));
         assert_eq!((provenance.variation, provenance.take), (job.variation, job.take));
-        assert_eq!(provenance.solver, job.solver.name());
+        assert_eq!((provenance.solver.as_str(), provenance.device.as_str()), (job.solver.name(), "cpu"));
         let key = ModelInfo::built_in().key(&request);
         assert_eq!(provenance.key, key.map(|key| key.to_string()), "the window's words for {request:?}");
         assert!(job.key.is_none() || key == job.key, "{request:?}");
