@@ -2,8 +2,8 @@
 //!
 //! In: [`Measures`] of training loops, of held-out loops and of sets to judge (a loop itself is not needed once it
 //! is measured); out: a [`Row`] a set. Features are taken a bar ([`features`]), standardised by the training loops, and compared as
-//! distributions ([`distance`]). Read a row beside those of held-out loops (what is reached by
-//! being real), of noise, and of the codec alone.
+//! distributions ([`distance`]). Read a row beside those of training loops as they are (what is reached by being
+//! real) and through the codec (what a net without mistakes would reach), and of noise.
 
 pub mod distance;
 pub mod features;
@@ -134,7 +134,13 @@ impl Judge {
 
     /// The row of a set.
     pub fn row(&self, name: &str, set: &[Sample]) -> Row {
-        let measured = Measured::of(set);
+        self.row_of_takes(name, &[set])
+    }
+
+    /// The row of several takes of a set together, and how far they lie apart.
+    pub fn row_of_takes(&self, name: &str, takes: &[&[Sample]]) -> Row {
+        let set = takes.concat();
+        let measured = Measured::of(&set);
         let bars = self.scale.apply(&measured.bars);
         let mut start = 0;
         let groups = features::GROUPS.iter().map(|(_, length)| {
@@ -149,7 +155,7 @@ impl Judge {
             name: name.to_string(),
             loops: set.len(),
             kernel: distance::kernel(&bars, &self.held_out),
-            chance: None,
+            chance: self.chance(takes),
             groups,
             frechet: distance::frechet(&self.held_out, &bars),
             coverage: distance::coverage(&self.held_out, &bars),
@@ -165,9 +171,13 @@ impl Judge {
         }
     }
 
-    /// Unbiased kernel distance of a set to the held-out loops, times 1000.
-    pub fn distance(&self, set: &[Sample]) -> f64 {
-        distance::kernel(&self.scale.apply(&Measured::of(set).bars), &self.held_out)
+    /// Standard error of the kernel distance's mean over takes; None of one.
+    fn chance(&self, takes: &[&[Sample]]) -> Option<f64> {
+        let kernel = |take: &&[Sample]| distance::kernel(&self.scale.apply(&Measured::of(take).bars), &self.held_out);
+        (takes.len() > 1).then(|| {
+            let [_, deviation] = mean_and_deviation(&takes.iter().map(kernel).collect::<Vec<_>>());
+            deviation / (takes.len() as f64 - 1.0).sqrt()
+        })
     }
 
     /// Share of the labelled loops whose bars' nearest training bars bear their label most often.

@@ -61,8 +61,6 @@ pub struct Evaluate {
     json: Option<PathBuf>,
 }
 
-/// Seconds of training loops, for each loop of a set, of which those are taken that go through the codec.
-const CODED_SECONDS: f64 = 24.0;
 /// Fewer loops than this make no distribution.
 const FEWEST: usize = 8;
 
@@ -80,15 +78,11 @@ impl Evaluate {
         };
         let adapter = super::device_for(&models[0].1, &self.device)?;
         let stop = super::interruption()?;
-        // Loops are taken through the first model's codec, and through it alone: those that may be held out, and some
-        // of the others.
+        // Loops are taken through the first model's codec, and through it alone.
         let codec = models[0].1.codec.as_ref().context("the model has no codec: its latents belong to another one")?;
         let keys = models[0].1.header.net.keys;
-        let all = scan(&self.folder, self.held_out.is_none().then_some(codec), keys, f64::INFINITY)?;
-        let other =
-            self.held_out.as_deref().map(|folder| scan(folder, Some(codec), keys, f64::INFINITY)).transpose()?;
-        let enough = CODED_SECONDS * self.loops as f64;
-        let some = other.as_ref().map(|_| scan(&self.folder, Some(codec), keys, enough)).transpose()?;
+        let all = scan(&self.folder, codec, keys)?;
+        let other = self.held_out.as_deref().map(|folder| scan(folder, codec, keys)).transpose()?;
         let (training, mut held_out) = match &other {
             Some(other) => (all.iter().collect(), other.iter().collect()),
             None => dataset::split(&all, self.validation, self.training_seed),
@@ -103,8 +97,7 @@ impl Evaluate {
         println!("{} training loops, {} held out, on {}", training.len(), held_out.len(), adapter.name);
         let judge = Judge::new(&samples(&training), &samples(&held_out));
         let mut table = Table::new(self.json.is_some());
-        let some = some.as_ref().map_or(training, |some| some.iter().collect());
-        let sets = [("training", &spread(&some, self.loops)), ("held out", &held_out)];
+        let sets = [("training", &spread(&training, self.loops)), ("held out", &held_out)];
         for (name, set) in sets {
             table.add(judge.row(&format!("real: {name}"), &samples(set)));
         }
@@ -117,9 +110,8 @@ impl Evaluate {
                 let set = self.generate(model, &adapter, &held_out, *steps, &stop)?;
                 let asked = |(l, measures)| Sample { measures, label: label_of(model, l), key: l.key };
                 let samples: Vec<_> = held_out.iter().copied().cycle().zip(&set).map(asked).collect();
-                let takes = samples.chunks(held_out.len()).map(|take| judge.distance(take));
-                let row = judge.row(&format!("{name}, {steps} steps"), &samples);
-                table.add(Row { chance: chance(&takes.collect::<Vec<_>>()), ..row });
+                let takes: Vec<_> = samples.chunks(held_out.len()).collect();
+                table.add(judge.row_of_takes(&format!("{name}, {steps} steps"), &takes));
             }
         }
         if let Some(path) = &self.json {
@@ -144,7 +136,7 @@ impl Evaluate {
         let mut progress = super::Progress::new(set.len() as u64, name);
         let mut decoded = Vec::new();
         for (index, one) in set.iter().enumerate() {
-            let mut latents = one.clip.latents.clone().context("a loop that goes through the codec has latents")??;
+            let mut latents = one.clip.latents.clone()?;
             if noise {
                 let drawn = Philox::new(self.seed, index as u64).normals(latents.values.len());
                 let rows = drawn.chunks_exact(latents.frames).zip(model.mean.iter().zip(&model.std));
@@ -193,8 +185,7 @@ impl Evaluate {
 /// What is kept of a loop that was read.
 struct Heard {
     measures: Measures,
-    /// Those of the loops that go through the codec.
-    latents: Option<Result<Latents, CodecError>>,
+    latents: Result<Latents, CodecError>,
     beats: u32,
     bpm: f64,
 }
@@ -209,18 +200,16 @@ impl Length for Heard {
     }
 }
 
-/// Measures a folder's loops one after the other, until there are enough seconds of them, and encodes them if there is
-/// a codec, as for a net that knows `keys` or does not.
-fn scan(folder: &Path, codec: Option<&Codec>, keys: bool, enough_seconds: f64) -> anyhow::Result<Vec<Loop<Heard>>> {
-    let options = ScanOptions { enough_seconds, ..ScanOptions::default() };
+/// Measures a folder's loops one after the other, and encodes them as for a net that knows `keys` or does not.
+fn scan(folder: &Path, codec: &Codec, keys: bool) -> anyhow::Result<Vec<Loop<Heard>>> {
     let mut progress = super::Progress::new(0, "reading");
     let hear = |clip: Clip, key: Option<Key>| Heard {
         measures: Measures::of(&clip),
-        latents: codec.map(|codec| codec.encode(&transpose::to_white(&clip, key.filter(|_| keys)))),
+        latents: codec.encode(&transpose::to_white(&clip, key.filter(|_| keys))),
         beats: clip.beats,
         bpm: clip.bpm,
     };
-    let scanned = dataset::scan_each(folder, &options, &hear, &mut |done, total| {
+    let scanned = dataset::scan_each(folder, &ScanOptions::default(), &hear, &mut |done, total| {
         progress.set(done as u64, total as u64);
     })?;
     Ok(scanned.loops)
@@ -242,14 +231,6 @@ fn sample(one: &Loop<Heard>) -> Sample<'_> {
 fn spread<'a>(loops: &[&'a Loop<Heard>], count: usize) -> Vec<&'a Loop<Heard>> {
     let count = count.min(loops.len());
     (0..count).map(|i| loops[i * loops.len() / count]).collect()
-}
-
-/// Standard error of the mean of several figures; None of one.
-fn chance(figures: &[f64]) -> Option<f64> {
-    let count = figures.len() as f64;
-    let mean = figures.iter().sum::<f64>() / count;
-    let squares = figures.iter().map(|f| (f - mean).powi(2)).sum::<f64>();
-    (figures.len() > 1).then(|| (squares / (count - 1.0) / count).sqrt())
 }
 
 /// The held-out loop's label, where the model knows it.
