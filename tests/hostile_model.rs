@@ -112,6 +112,16 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("zero std", with_value("latents.std", 0.0), "standard deviation is not positive"),
         ("negative std", with_value("latents.std", -1.0), "standard deviation is not positive"),
         ("NaN codec", with_value("codec.synthesis", f32::NAN), "not finite"),
+        ("NaN residual", with_value("codec.residual.1.weight", f32::NAN), "not finite"),
+        ("residual of no shape", with_header(|h| h["codec.residual.1.weight"]["shape"] = json!([12, 16])), "residual"),
+        (
+            "residual without a bias",
+            with_header(|h| {
+                let taken = h.as_object_mut().unwrap().remove("codec.residual.2.bias").unwrap();
+                h["codec.other"] = taken;
+            }),
+            "residual",
+        ),
         ("no metadata", with_header(|h| drop(h.as_object_mut().unwrap().remove("__metadata__"))), "no Flowloop header"),
         ("older", with_metadata(|m| m["version"] = 1.into()), "Train it again"),
         ("newer", with_metadata(|m| m["version"] = 99.into()), "Update Flowloop"),

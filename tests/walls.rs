@@ -19,7 +19,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // Random numbers in its tests.
     ("kernel", &["random"]),
     ("flow", &["kernel", "key", "random"]),
-    ("codec", &["clip", "random", "resample"]),
+    ("codec", &["clip", "kernel", "random", "resample"]),
     ("model", &["flow", "kernel", "codec", "clip", "key", "device", "disk", "transpose"]),
     ("dataset", &["clip", "key", "wav", "measure", "resample"]),
     ("training", &["model", "dataset", "flow", "codec", "clip", "key", "device", "disk", "random", "transpose"]),

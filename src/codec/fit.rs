@@ -62,7 +62,9 @@ impl Codec {
         };
         let both = clips.par_iter().map(|clip| {
             let patches = self.patches(clip)?;
-            let mut decoded = self.spectra(&self.project(&patches));
+            let latents = self.project(&patches);
+            let mut decoded = self.spectra(&latents);
+            self.complete(&latents, &mut decoded);
             self.grain(&mut decoded, clip.beats, clip.bpm);
             Ok((power(&patches), power(&decoded)))
         });

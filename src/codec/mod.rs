@@ -1,12 +1,14 @@
-//! Stereo loops to latents and back, on a circle, closed form.
+//! Stereo loops to latents and back, on a circle.
 //!
 //! In: a 44.1 kHz [`Clip`] of whole beats; out: [`Latents`] `[channel, frame]` with
 //! [`LATENTS_PER_BEAT`] frames a beat, at any tempo. A latent frame is a patch of mid and side
 //! log-mel frames, of a long window for the lows and of a short one above ([`resolution`]), projected
-//! on channels made of principal components; decoding projects back, makes linear magnitudes and finds
-//! phases ([`phase`]). Rolling a loop by one latent rolls its latents by one.
-//! Nothing here needs a GPU or a net; any thread but the audio thread may call it.
+//! on channels made of principal components; decoding projects back, adds what is expected beyond the
+//! components ([`residual`]), makes linear magnitudes and finds phases ([`phase`]). Rolling a loop by one
+//! latent rolls its latents by one.
+//! Nothing here needs a GPU; any thread but the audio thread may call it.
 
+mod attack;
 mod calm;
 #[cfg(feature = "companion")]
 mod fit;
@@ -17,6 +19,7 @@ mod patches;
 #[cfg(feature = "companion")]
 mod pca;
 mod phase;
+pub mod residual;
 pub mod resolution;
 pub mod sketch;
 mod texture;
@@ -32,6 +35,7 @@ use frames::centres;
 #[cfg(feature = "companion")]
 pub use levels::MEASURED_RUNS;
 pub use levels::{Curves, Levels, neighbours};
+use residual::Residual;
 use resolution::{Layer, Resolution};
 pub use sketch::Sketch;
 pub use tuning::Tuning;
@@ -155,6 +159,8 @@ pub struct Codec {
     ceiling: Vec<f32>,
     /// Likewise: how much of the grain of noise decoding adds, see [`texture`].
     texture: Vec<f32>,
+    /// What decoding adds of what the components dropped; None where nothing was taught.
+    residual: Option<Residual>,
 }
 
 impl Codec {
@@ -163,7 +169,7 @@ impl Codec {
         let most = config.most_spectra() as f32;
         let weight = |r: &Resolution| (most / r.frames_per_latent as f32).sqrt();
         let weights = config.resolutions.iter().flat_map(|r| std::iter::repeat_n(weight(r), r.patch())).collect();
-        Self { config, layers, mean, analysis, synthesis, weights, gain, ceiling, texture }
+        Self { config, layers, mean, analysis, synthesis, weights, gain, ceiling, texture, residual: None }
     }
 
     /// The settings.
@@ -207,14 +213,19 @@ impl Codec {
         if let Some(levels) = &levels {
             self.put_levels_right(&mut patches, levels);
         }
+        self.complete(latents, &mut patches);
         self.grain(&mut patches, beats as u32, bpm);
         self.limit(&mut patches);
+        let hits = self.hits(&patches);
         let decode = |layer: &Layer, which: usize, wanted: &mut dyn FnMut() -> bool| {
             let magnitudes = layer.magnitudes(&patches, self.weights.len(), which);
             let decimated = len.div_ceil(layer.decimation);
             let centres = centres(decimated, frames * layer.resolution.frames_per_latent);
             let (framing, rounds) = (&layer.decimated, self.config.phase_iterations);
-            let signal = phase::signal_of(framing, &magnitudes, &centres, decimated, rounds, wanted)?;
+            let mut signal = phase::signal_of(framing, &magnitudes, &centres, decimated, rounds, wanted)?;
+            if layer.patch.start == 0 {
+                attack::sharpen(&mut signal, layer.resolution.window / layer.decimation, &hits);
+            }
             Some(resample::circular(&signal, len))
         };
         let given_up = AtomicBool::new(false);
@@ -254,7 +265,7 @@ impl Codec {
         })
     }
 
-    /// Name, shape and values of what the model file must hold.
+    /// Name, shape and values of what the model file must hold; it may also hold those of the residual.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>, Vec<f32>)> {
         let (patch, channels) = (self.config.patch(), self.config.channels);
         vec![
@@ -285,12 +296,14 @@ impl Codec {
             None => vec![0.0; config.rows()],
             Some(_) => get("codec.texture", &[config.rows()])?,
         };
-        Ok(Self::new(config, [mean, analysis, synthesis, gain, ceiling, texture]))
+        let residual = Residual::from_tensors(channels, patch, lookup);
+        let residual = residual.ok_or(CodecError::Tensor("codec.residual"))?;
+        Ok(Self { residual, ..Self::new(config, [mean, analysis, synthesis, gain, ceiling, texture]) })
     }
 }
 
 #[cfg(all(test, feature = "companion"))]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::random::Philox;
 
@@ -305,7 +318,7 @@ mod tests {
         Clip { samples: [left, right], sample_rate: SAMPLE_RATE, beats: 4, bpm, provenance: None, hits: Vec::new() }
     }
 
-    pub(super) fn codec() -> (Codec, Vec<Clip>) {
+    pub(crate) fn codec() -> (Codec, Vec<Clip>) {
         let clips: Vec<Clip> = (0..6).map(clip).collect();
         let config = CodecConfig { channels: 12, ..Default::default() };
         (Codec::fit(config, &clips.iter().collect::<Vec<_>>(), &mut |_, _| {}).expect("fits"), clips)

@@ -135,7 +135,7 @@ impl Codec {
 }
 
 /// Several sums side by side, which vector instructions add up.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0; 16];
     let (a, b) = (a.chunks(16), b.chunks(16));
     a.zip(b).for_each(|(a, b)| sums.iter_mut().zip(a.iter().zip(b)).for_each(|(sum, (a, b))| *sum += a * b));

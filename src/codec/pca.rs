@@ -69,7 +69,7 @@ impl Moments {
     }
 
     /// The greatest variance first, each with its largest value positive.
-    fn components(&self, channels: usize) -> Components {
+    pub(super) fn components(&self, channels: usize) -> Components {
         let n = self.count as f64;
         let mean: Vec<f64> = self.sum.iter().map(|s| s / n).collect();
         let covariance =
@@ -108,10 +108,11 @@ pub struct Basis {
     pub synthesis: Vec<f32>,
 }
 
-struct Components {
+/// Principal components.
+pub(super) struct Components {
     mean: Vec<f32>,
     /// `[component, size]`, orthonormal.
-    rows: Vec<f32>,
+    pub(super) rows: Vec<f32>,
     variances: Vec<f64>,
 }
 

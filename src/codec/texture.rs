@@ -99,7 +99,9 @@ impl Codec {
     pub(super) fn missing_grain(&self, clips: &[&Clip]) -> Result<Vec<f32>, CodecError> {
         let sums = clips.par_iter().map(|clip| {
             let patches = self.patches(clip)?;
-            let coded = self.unproject(&self.project(&patches));
+            let latents = self.project(&patches);
+            let mut coded = self.spectra(&latents);
+            self.complete(&latents, &mut coded);
             let noise = self.dropped_noise(patches.len(), clip.beats, clip.bpm);
             let mut sums = vec![[0f64; 2]; self.texture.len()];
             for start in (0..patches.len()).step_by(self.weights.len()) {

@@ -97,6 +97,25 @@ impl Matrix {
         self.outputs
     }
 
+    /// Its weights `[inputs, outputs]`, row-major.
+    pub fn weights(&self) -> Vec<f32> {
+        let mut out = vec![0.0; self.inputs * self.outputs];
+        let at = |place: usize| match &self.values {
+            Values::Single(lines) => lines.get()[place],
+            Values::Half(lines) => lines.get()[place].to_f32(),
+        };
+        for (i, value) in out.iter_mut().enumerate() {
+            let (input, output) = (i / self.outputs, i % self.outputs);
+            *value = at((output / PANEL * self.inputs + input) * PANEL + output % PANEL);
+        }
+        out
+    }
+
+    /// Its biases `[outputs]`.
+    pub fn biases(&self) -> &[f32] {
+        &self.bias.as_flattened()[..self.outputs]
+    }
+
     /// Bytes that its weights take.
     pub fn bytes(&self) -> usize {
         match &self.values {

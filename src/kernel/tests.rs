@@ -206,3 +206,14 @@ fn exponentials_are_right_to_a_few_units_in_the_last_place() {
     assert!(elementwise::exp(f32::NAN).is_nan());
     assert!(elementwise::exp(-1e9) < 1e-37);
 }
+
+#[test]
+fn packed_weights_come_back() {
+    for (inputs, outputs) in [(3, 5), (40, 32), (7, 70)] {
+        let (weights, bias) = (Philox::new(1, 0).normals(inputs * outputs), Philox::new(2, 0).normals(outputs));
+        let matrix = Matrix::new(&weights, outputs, &bias, Storage::Single);
+        assert_eq!((matrix.weights(), matrix.biases()), (weights.clone(), &bias[..]));
+        let halves: Vec<f32> = weights.iter().map(|w| half::f16::from_f32(*w).to_f32()).collect();
+        assert_eq!(Matrix::new(&weights, outputs, &bias, Storage::Half).weights(), halves);
+    }
+}

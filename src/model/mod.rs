@@ -3,7 +3,7 @@
 //!
 //! Layout: metadata `flowloop` holds a JSON [`Header`]; tensors `net.*` (16-bit or 32-bit floats,
 //! named as the net's parameters), `latents.mean` and `latents.std` `[channel]`, `latents.spread`,
-//! `latents.basis`, `levels.*`, `calm.*` and `tuning.*` (16-bit), `drift.*` and `codec.*`.
+//! `latents.basis`, `levels.*`, `calm.*`, `tuning.*` and `codec.residual.*` (16-bit), `drift.*` and `codec.*`.
 //! A file is checked whole before anything is built: sizes, shapes, finite numbers. Memory stays
 //! within a small multiple of the file's size. Runs on any thread but the audio thread.
 
@@ -25,6 +25,7 @@ use half::f16;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 pub use crate::codec::LATENTS_PER_BEAT;
+use crate::codec::residual::Residual;
 pub use crate::codec::sketch::{Sketch, outline};
 use crate::codec::{Codec, CodecConfig, Levels, Tuning};
 use crate::flow::unet::{UNet, UNetConfig, Weight, Weights, weights_of, with_half_weights, with_weights};
@@ -273,8 +274,10 @@ impl Model {
             tensors.push((name, Dtype::F32, shape, full(&values)));
         }
         let levels = self.levels.iter().flat_map(Levels::tensors);
-        for (name, shape, decibels) in levels.chain(self.tuning.iter().flat_map(Tuning::tensors)) {
-            tensors.push((name, Dtype::F16, shape, half(&decibels)));
+        let residual = self.codec.iter().filter_map(Codec::residual).flat_map(Residual::tensors);
+        let levels = levels.chain(self.tuning.iter().flat_map(Tuning::tensors));
+        for (name, shape, values) in levels.chain(residual) {
+            tensors.push((name, Dtype::F16, shape, half(&values)));
         }
         let json = serde_json::to_string(&self.header).expect("a header is plain data");
         let views: BTreeMap<&str, TensorView> = tensors

@@ -14,6 +14,7 @@ use crate::key::{Key, Mode};
 use crate::model::levels::Heard;
 use crate::model::{Model, Spread, read_tensor};
 use crate::random::Philox;
+use crate::training::residual;
 use crate::transpose;
 
 /// One loop's standardised latents.
@@ -131,16 +132,17 @@ impl Length for Encoded {
     }
 }
 
-/// Fits a codec on loops; `progress` hears (loops done, loops).
+/// Fits a codec on loops, and teaches it what it drops; `progress` hears (done, all) of either.
 pub fn fit(loops: &[&Loop], progress: &mut dyn FnMut(usize, usize)) -> Result<Codec, LatentError> {
     let clips: Vec<_> = loops.iter().map(|l| transpose::to_white(&l.clip, l.key)).collect();
     let clips: Vec<&Clip> = clips.iter().map(|clip| &**clip).collect();
-    Codec::fit(CodecConfig::default(), &clips, progress).map_err(|e| match e {
+    let codec = Codec::fit(CodecConfig::default(), &clips, progress).map_err(|e| match e {
         CodecError::TooFew { patches, channels } => {
             LatentError::TooFew { beats: patches / LATENTS_PER_BEAT, needed: (2 * channels).div_ceil(LATENTS_PER_BEAT) }
         }
         other => other.into(),
-    })
+    })?;
+    Ok(residual::teach(codec, &clips, progress)?)
 }
 
 impl LatentSet {

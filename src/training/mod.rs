@@ -10,6 +10,7 @@ mod adamw;
 pub mod checkpoint;
 pub mod ema;
 pub mod latents;
+pub mod residual;
 mod shares;
 pub mod straighten;
 

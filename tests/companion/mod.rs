@@ -135,7 +135,18 @@ pub fn tiny_keyed_model(labels: &[&str], keyed: &[&str]) -> Model {
     let resolutions = vec![Resolution { from_hz: 0.0, window: 512, frames_per_latent: 4, bands: 16 }];
     let config = CodecConfig { resolutions, channels, floor_db: -72.0, phase_iterations: 2 };
     let patch = 4 * 2 * 16;
+    let drawn = |shape: Vec<usize>| {
+        let count = shape.iter().product();
+        Some((shape, Philox::new(7, count as u64).normals(count).iter().map(|v| 0.1 * v).collect()))
+    };
     let lookup = |name: &str| match name {
+        "codec.residual.0.weight" => drawn(vec![3 * channels, 16]),
+        "codec.residual.1.weight" => drawn(vec![16, 12]),
+        "codec.residual.2.weight" => drawn(vec![12, 5]),
+        "codec.residual.0.bias" => drawn(vec![16]),
+        "codec.residual.1.bias" => drawn(vec![12]),
+        "codec.residual.2.bias" => drawn(vec![5]),
+        "codec.residual.components" => drawn(vec![5, patch]),
         "codec.mean" => Some((vec![patch], vec![-24.0; patch])),
         "codec.gain" => Some((vec![32], vec![0.0; 32])),
         "codec.ceiling" => Some((vec![32], vec![0.0; 32])),

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use flowloop::clip::Clip;
+use flowloop::codec::Codec;
 use flowloop::dataset::{self, ScanOptions};
 use flowloop::device::Adapter;
 use flowloop::model::{Generator, Model, Precision, drift, levels};
 use flowloop::training::latents::{LatentLoop, LatentSet};
+use flowloop::training::residual;
 use flowloop::transpose;
 
 /// Audio that the codec's decoding is measured on: spread evenly over the folder.
@@ -24,6 +26,9 @@ pub struct Calibrate {
     /// back is measured anew too
     #[arg(long, value_name = "FOLDER")]
     loops: Option<PathBuf>,
+    /// Teach decoding anew, too, what the codec drops of those loops; hours of them do better than minutes
+    #[arg(long, requires = "loops")]
+    teach: bool,
     /// auto, cpu, gpu, gpu:N or remote:HOST:PORT
     #[arg(long, default_value = "auto")]
     device: String,
@@ -36,7 +41,7 @@ impl Calibrate {
         let adapter = super::device_for(&model, &self.device)?;
         let mut training = Vec::new();
         if let Some(folder) = &self.loops {
-            let set = heard(&mut model, folder)?;
+            let set = heard(&mut model, folder, self.teach)?;
             training = some_of(&set);
             model.spread = Some(set.spread);
         }
@@ -59,8 +64,8 @@ impl Calibrate {
 }
 
 /// The loops of a folder as the model's codec encodes them. What its decoding gives back is measured on them.
-fn heard(model: &mut Model, folder: &Path) -> anyhow::Result<LatentSet> {
-    let codec = model.codec.take().context("the model has no codec: its latents belong to another one")?;
+fn heard(model: &mut Model, folder: &Path, teach: bool) -> anyhow::Result<LatentSet> {
+    let mut codec = model.codec.take().context("the model has no codec: its latents belong to another one")?;
     let keys = model.header.net.keys;
     let options = ScanOptions { enough_seconds: MEASURED_SECONDS, keys, ..ScanOptions::default() };
     let mut progress = super::Progress::new(0, "measuring the codec");
@@ -68,11 +73,37 @@ fn heard(model: &mut Model, folder: &Path) -> anyhow::Result<LatentSet> {
     drop(progress);
     let clips: Vec<_> = some.loops.iter().map(|l| transpose::to_white(&l.clip, l.key)).collect();
     let clips: Vec<&Clip> = clips.iter().map(|clip| &**clip).collect();
+    if teach {
+        codec = taught(codec, &clips, folder, keys)?;
+    }
     let codec = codec.measured(&clips)?;
     model.codec = Some(codec.clone());
     let scanned = super::train::loops::encoded_by(&codec, folder, keys)?;
     let loops: Vec<_> = scanned.loops.iter().collect();
     Ok(LatentSet::new(&loops, &[], codec, Some(model), model.header.net.stride())?)
+}
+
+/// The codec with what all loops of a folder teach it of what it drops, in components that some of them have.
+fn taught(codec: Codec, some: &[&Clip], folder: &Path, keys: bool) -> anyhow::Result<Codec> {
+    let codec = codec.with_residual(None);
+    let lesson = codec.lesson(some)?.context("there are too few loops to learn from")?;
+    let mut progress = super::Progress::new(0, "reading what the codec drops");
+    let options = ScanOptions { keys, ..ScanOptions::default() };
+    let drop_of = |clip: Clip, key| codec.dropped(&lesson, &transpose::to_white(&clip, key));
+    let scanned = dataset::scan_each(folder, &options, &drop_of, &mut |done, all| {
+        progress.set(done as u64, all as u64);
+    })?;
+    drop(progress);
+    let loops: Vec<_> = scanned.loops.into_iter().map(|one| one.clip).collect::<Result<_, _>>()?;
+    let mut progress = super::Progress::new(0, "learning it");
+    let learnt = residual::learn(&codec, &lesson, &loops, &mut |done, all| {
+        progress.set(done as u64, all as u64);
+        ControlFlow::Continue(())
+    });
+    drop(progress);
+    let learnt = learnt.context("cancelled")?;
+    println!("of what the codec drops {:.0} % can be told from the latents", 100.0 * learnt.share);
+    Ok(codec.with_residual(learnt.residual))
 }
 
 /// Loops to compare the model's levels with, spread evenly over all.
