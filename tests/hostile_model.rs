@@ -140,6 +140,8 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("blocks beyond", with_metadata(|m| m["net"]["blocks"] = 999_999_999.into()), "out of range"),
         ("labels beyond", with_metadata(|m| m["net"]["labels"] = 4_000_000_000u32.into()), "out of range"),
         ("labels differ", with_metadata(|m| m["labels"] = json!(["one"])), "labels"),
+        ("shift beyond", with_metadata(|m| m["shift"] = 1e9.into()), "shift is out of range"),
+        ("shift of nothing", with_metadata(|m| m["shift"] = 0.0.into()), "shift is out of range"),
         ("phases", with_metadata(|m| m["net"]["frames_per_beat"] = 0.into()), "out of range"),
         (
             "codec window",

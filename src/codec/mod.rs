@@ -294,7 +294,8 @@ impl Codec {
         // Files from before it had it decode as they did.
         let texture = match lookup("codec.texture") {
             None => vec![0.0; config.rows()],
-            Some(_) => get("codec.texture", &[config.rows()])?,
+            Some((found, values)) if found == [config.rows()] => values,
+            Some(_) => return Err(CodecError::Tensor("codec.texture")),
         };
         let residual = Residual::from_tensors(channels, patch, lookup);
         let residual = residual.ok_or(CodecError::Tensor("codec.residual"))?;

@@ -3,6 +3,7 @@
 
 use burn::tensor::Tensor;
 
+use super::solver::SHIFT;
 use crate::random::Philox;
 
 /// Distribution of the training times.
@@ -25,13 +26,21 @@ pub enum TimeSampling {
 }
 
 impl Default for TimeSampling {
-    /// More noise than data: where hits and bars lie shows through a lot of noise, and is decided there.
+    /// Much more noise than data: where hits and notes lie shows through a lot of noise, and is decided there.
     fn default() -> Self {
-        Self::LogitNormal { p_mean: 0.5, p_std: 1.2 }
+        Self::LogitNormal { p_mean: 1.9, p_std: 1.2 }
     }
 }
 
 impl TimeSampling {
+    /// How the steps of a net that learns at these times should lie: as they do, or evenly along straight paths.
+    pub fn shift(&self) -> f32 {
+        match self {
+            Self::LogitNormal { .. } => SHIFT,
+            Self::UShaped { .. } => 1.0,
+        }
+    }
+
     /// `count` times in 0..1.
     pub fn draw(&self, random: &Philox, count: usize) -> Vec<f32> {
         match *self {

@@ -14,7 +14,7 @@ use super::generator::{GenerateError, Progress};
 use super::job::{RENEWED, RENEWING};
 use super::spread::{self, Spread, Turn, WRONG};
 use crate::codec::{LATENTS_PER_BEAT, neighbours};
-use crate::flow::solver::{Correction, Path, Renewal, Solver};
+use crate::flow::solver::{Correction, Path, Renewal, Solver, unshifted};
 use crate::flow::unet::Weight;
 use crate::flow::{Condition, noise};
 use crate::key::Mode;
@@ -77,10 +77,10 @@ impl Drift {
         Ok(all)
     }
 
-    /// Mean, and logarithms of both deviations, that a channel takes on from t = `from` to `to`, as if each
+    /// Mean, and logarithms of both deviations, that a channel takes on between two shares of the way, as if each
     /// step's share came evenly.
     fn over(&self, from: f32, to: f32, channel: usize, channels: usize) -> [f32; 3] {
-        let place = |t: f32| (1.0 - t).clamp(0.0, 1.0) * self.steps as f32;
+        let place = |share: f32| (1.0 - share).clamp(0.0, 1.0) * self.steps as f32;
         let (begin, end) = (place(from), place(to));
         let mut sum = [0.0; 3];
         for step in begin.floor() as usize..(end.ceil() as usize).min(self.steps as usize) {
@@ -124,6 +124,8 @@ pub(super) struct Steady<'a> {
     pub measured: Vec<&'a Drift>,
     /// Steps that the whole way from t = 1 would have; infinitely many for a solver of second order.
     pub steps: f32,
+    /// How the measured way lies.
+    pub shift: f32,
 }
 
 impl Steady<'_> {
@@ -134,6 +136,7 @@ impl Steady<'_> {
         }
         let (low, high, share) = neighbours(self.measured.iter().map(|drift| drift.steps), self.steps);
         let (low, high) = (self.measured[low], self.measured[high]);
+        let [from, to] = [from, to].map(|t| unshifted(t, self.shift));
         let mut factors = [const { Vec::new() }; 3];
         for channel in 0..channels {
             let [a, b] = [low, high].map(|drift| drift.over(from, to, channel, channels));
@@ -217,7 +220,8 @@ pub fn measure(generator: &Generator, progress: &mut Progress<'_>) -> Result<Vec
         };
         let measuring = Measuring { wanted, turn: wanted.turn(generator.device()), seen: RefCell::default() };
         let shape = [LOOPS, channels, frames];
-        let path = Path { correction: Some(&measuring), renewal, ..Path::new(steps, &conditions) };
+        let correction = Some(&measuring as _);
+        let path = Path { shift: header.shift, correction, renewal, ..Path::new(steps, &conditions) };
         generator.sample(start.clone(), shape, Solver::default(), path, &mut step)?;
         let [mean, within, between] = measuring.seen.into_inner();
         measured.push(Drift { steps, renewed: renewal.is_some(), mean, within, between });
@@ -237,6 +241,10 @@ mod tests {
         Drift { steps, renewed: false, mean: all(mean), within: all(within), between: all(between) }
     }
 
+    fn steady(measured: Vec<&Drift>, steps: f32, shift: f32) -> Steady<'_> {
+        Steady { wanted: None, measured, steps, shift }
+    }
+
     fn close(a: f32, b: f32) -> bool {
         (a - b).abs() < 1e-5
     }
@@ -245,8 +253,7 @@ mod tests {
     fn a_step_is_put_right_between_the_measured_runs_too() {
         let measured = [of(1, 0.5, 0.1, 1.0), of(4, 0.25, 0.75, 0.8), of(16, 0.0, 0.9, 1.0)];
         let factors = |steps, from, to| {
-            let factors =
-                Steady { wanted: None, measured: measured.iter().collect(), steps }.factors(from, to, 2).unwrap();
+            let factors = steady(measured.iter().collect(), steps, 1.0).factors(from, to, 2).unwrap();
             factors.map(|both| {
                 assert_eq!(both[0], both[1]);
                 both[0]
@@ -262,8 +269,11 @@ mod tests {
         assert!(close(mean, (0.125 + 0.0) / 2.0));
         assert!(close(within.ln(), -(0.5 * 0.75f32.ln() + 2.0 * 0.9f32.ln()) / 2.0));
         assert_eq!(factors(64.0, 1.0, 0.0), factors(16.0, 1.0, 0.0));
+        // With a shift the first half of the way ends at t = 0.8.
+        let shifted = steady(measured.iter().collect(), 4.0, 4.0).factors(1.0, 0.8, 2).unwrap();
+        assert!(close(shifted[1][0], factors(4.0, 1.0, 0.5)[1]), "{shifted:?}");
         assert!(close(factors(1.0, 1.0, 0.0)[1], 2.0), "a tenth is not blown up");
-        assert!(Steady { wanted: None, measured: Vec::new(), steps: 8.0 }.factors(1.0, 0.5, 2).is_none());
+        assert!(steady(Vec::new(), 8.0, 1.0).factors(1.0, 0.5, 2).is_none());
     }
 
     /// Loops whose means vary by `between` and which vary by `within` about them.
@@ -298,7 +308,7 @@ mod tests {
         assert!(within[0] > 1.0 && between[0] < 0.8, "{within:?} {between:?}");
         let drift = Drift { steps: 1, renewed: false, mean, within, between };
         let wanted = Some((&wanted, turn()));
-        let again = Steady { wanted, measured: vec![&drift], steps: 1.0 }.correct(x, 1.0, 0.0);
+        let again = Steady { wanted, ..steady(vec![&drift], 1.0, 1.0) }.correct(x, 1.0, 0.0);
         let apart = (right - again).abs().max().into_scalar::<f32>();
         assert!(apart < 1e-5, "{apart}");
     }

@@ -230,7 +230,7 @@ impl Generator {
                     self.latents(&job.base(), frames, &mut |step, _| progress(step, total))?
                 }
             };
-            let t = job.start();
+            let t = job.solver.time(job.start(), self.model.header.shift);
             noise.iter_mut().zip(base).for_each(|(noise, base)| *noise = (1.0 - t) * base + t * *noise);
         }
         let total = before.saturating_add(steps);
@@ -239,7 +239,8 @@ impl Generator {
         let renewal = job.renewal().filter(|_| self.renews()).map(|share| Renewal { share, noise: &new });
         let steady = self.steady(job.whole_steps(), renewal.is_some());
         let (correction, renewal) = (Some(&steady as _), renewal.as_ref());
-        let path = Path { from: job.start(), correction, renewal, ..Path::new(steps, &conditions) };
+        let shift = self.model.header.shift;
+        let path = Path { from: job.start(), shift, correction, renewal, ..Path::new(steps, &conditions) };
         let run = Run { path, solver: job.solver, guidance: job.guidance };
         let mut step = |step: u32, _| progress(before.saturating_add(step), total);
         let values = self.integrate(noise, [1, channels, frames], &run, &mut step)?;
@@ -271,7 +272,7 @@ impl Generator {
     pub(super) fn steady(&self, steps: f32, renewed: bool) -> Steady<'_> {
         let wanted = self.model.spread.as_ref().map(|spread| (spread, spread.turn(&self.device)));
         let measured = self.model.drift.iter().filter(|drift| drift.renewed == renewed).collect();
-        Steady { wanted, measured, steps }
+        Steady { wanted, measured, steps, shift: self.model.header.shift }
     }
 
     /// The sound of a job's standardised latents `[channel, frame]`.

@@ -30,6 +30,7 @@ pub fn import_pytorch(checkpoint: &Path, mean_std: Option<&Path>, padding: Paddi
         net,
         labels: Vec::new(),
         keyed: Vec::new(),
+        shift: 1.0,
         codec: None,
         trained_steps: 0,
     };

@@ -79,7 +79,8 @@ pub fn measure(
             let (conditions, keyed) =
                 (std::slice::from_ref(&one.condition), generator.renews() && one.condition.mode.is_some());
             let (correction, renewal) = (Some(&steady[usize::from(keyed)] as _), keyed.then_some(&renewal));
-            let path = Path { correction, renewal, ..Path::new(steps, conditions) };
+            let shift = generator.model().header.shift;
+            let path = Path { shift, correction, renewal, ..Path::new(steps, conditions) };
             let run = generator.sample(noise, [1, channels, frames], Solver::default(), path, &mut |_, _| step())?;
             made.push(latents(run));
             wavering.add(&made[i], one.condition.label);

@@ -16,6 +16,7 @@ pub mod levels;
 pub mod spread;
 mod watch;
 
+use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -39,6 +40,8 @@ pub use watch::Canvas;
 
 /// The layout's version; a file of another one is refused.
 pub const VERSION: u32 = 2;
+/// Shifts that a file may ask for.
+const SHIFTS: std::ops::RangeInclusive<f32> = 1.0..=100.0;
 const METADATA: &str = "flowloop";
 
 /// What a model file says of itself.
@@ -59,12 +62,20 @@ pub struct Header {
     /// Those of them whose loops had keys, where the net is told the key; the others sound the same in all.
     #[serde(default)]
     pub keyed: Vec<String>,
+    /// How its runs go from noise to data ([`crate::flow::solver::shifted`]).
+    #[serde(default = "even")]
+    pub shift: f32,
     /// The codec's settings; None when another codec made the latents.
     #[serde(default)]
     pub codec: Option<CodecConfig>,
     /// Training steps behind the weights.
     #[serde(default)]
     pub trained_steps: u64,
+}
+
+/// Of files that do not say.
+fn even() -> f32 {
+    1.0
 }
 
 impl Header {
@@ -170,6 +181,7 @@ impl Model {
             labels: (0..net.labels).map(|i| i.to_string()).collect(),
             keyed: Vec::new(),
             net,
+            shift: even(),
             codec: None,
             trained_steps: 0,
         };
@@ -194,6 +206,9 @@ impl Model {
         let header = Header::from_bytes(bytes, what)?;
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
         header.net.validate().map_err(damaged)?;
+        if !SHIFTS.contains(&header.shift) {
+            return Err(damaged("its shift is out of range".into()));
+        }
         if header.net.labels != header.labels.len() {
             return Err(damaged("the labels do not match the net".into()));
         }
@@ -207,10 +222,12 @@ impl Model {
             }
         }
         let channels = header.net.channels;
-        let tensor = |name: &str| others.get(name).cloned();
+        // Each is taken, not copied: there are megabytes of them.
+        let others = RefCell::new(others);
+        let tensor = |name: &str| others.borrow_mut().remove(name);
         let drift = Drift::from_tensors(channels, &tensor).map_err(damaged)?;
         let spread = Spread::from_tensors(channels, &tensor).map_err(damaged)?;
-        let mut statistic = |name: &str| match others.remove(name) {
+        let statistic = |name: &str| match tensor(name) {
             Some(w) if w.shape == [channels] => Ok(w.values),
             _ => Err(damaged(format!("tensor {name} is missing or has the wrong shape"))),
         };
@@ -218,7 +235,7 @@ impl Model {
         if std.iter().any(|s| *s <= 0.0) {
             return Err(damaged("a standard deviation is not positive".into()));
         }
-        let lookup = |name: &str| others.get(name).map(|w| (w.shape.clone(), w.values.clone()));
+        let lookup = |name: &str| tensor(name).map(|w| (w.shape, w.values));
         let codec = match &header.codec {
             Some(config) => {
                 let codec = Codec::from_tensors(config.clone(), &lookup).map_err(|e| damaged(e.to_string()))?;

@@ -32,6 +32,8 @@ pub struct Pairs {
     pub held_out: usize,
     /// Solver steps (Heun) of the teacher.
     pub steps: u32,
+    /// How they lie ([`crate::flow::solver::shifted`]).
+    pub shift: f32,
 }
 
 /// Replaces the loops of `set` by pairs. `progress` hears (pairs done, all) and may cancel.
@@ -55,7 +57,7 @@ pub fn pairs(
     let mut held_out = std::mem::take(&mut set.validation);
     held_out.truncate(wanted.held_out);
     let all = wanted.count + held_out.len();
-    let mut work = Work { teacher, steps: wanted.steps, channels: set.channels, device, done: 0, all, progress };
+    let mut work = Work { teacher, wanted, channels: set.channels, device, done: 0, all, progress };
     let mut training = work.each(inverted.into_iter().map(|(_, one)| one).collect(), Work::invert)?;
     training.extend(work.each(generated.collect(), Work::generate)?);
     let validation = work.each(held_out, Work::invert)?;
@@ -64,7 +66,7 @@ pub fn pairs(
 
 struct Work<'a> {
     teacher: &'a dyn Velocity,
-    steps: u32,
+    wanted: Pairs,
     channels: usize,
     device: &'a Device,
     done: usize,
@@ -111,12 +113,10 @@ impl Work<'_> {
         let conditions: Vec<Condition> = loops.iter().map(LatentLoop::condition).collect();
         let (done, all) = (self.done, self.all);
         let mut progress = |_: u32, _: u32| (self.progress)(done, all);
+        let path = Path { shift: self.wanted.shift, ..Path::new(self.wanted.steps, &conditions) };
         let x = match backwards {
-            true => Solver::Heun.invert(self.teacher, x, self.steps, &conditions, &mut progress),
-            false => {
-                let path = Path::new(self.steps, &conditions);
-                Solver::Heun.solve(self.teacher, x, &path, &mut progress)
-            }
+            true => Solver::Heun.invert(self.teacher, x, &path, &mut progress),
+            false => Solver::Heun.solve(self.teacher, x, &path, &mut progress),
         }?;
         Ok(x.into_data().try_into_vec().expect("latents are 32-bit floats"))
     }
@@ -156,7 +156,7 @@ mod tests {
             codec: None,
         };
         let real: Vec<Vec<f32>> = set.training.iter().map(|l| l.values.clone()).collect();
-        let wanted = Pairs { count: 20, held_out: 2, steps: 16 };
+        let wanted = Pairs { count: 20, held_out: 2, steps: 16, shift: 1.0 };
         let mut heard = 0;
         let made = pairs(&teacher, set.clone(), wanted, 1, &device, &mut |done, all| {
             assert!(done <= all && all == 22);

@@ -169,6 +169,7 @@ pub fn tiny_keyed_model(labels: &[&str], keyed: &[&str]) -> Model {
             net: net.clone(),
             labels: labels.iter().map(|l| l.to_string()).collect(),
             keyed: keyed.iter().map(|l| l.to_string()).collect(),
+            shift: 2.0,
             codec: Some(config.clone()),
             trained_steps: 0,
         },

@@ -132,7 +132,7 @@ impl Train {
         stop: &AtomicBool,
     ) -> anyhow::Result<LatentSet> {
         let teacher = Generator::new(base.clone(), adapter)?;
-        let wanted = straighten::Pairs { count, held_out: VALIDATED, steps: TEACHER_STEPS };
+        let wanted = straighten::Pairs { count, held_out: VALIDATED, steps: TEACHER_STEPS, shift: base.header.shift };
         let mut progress = Progress::new(0, "asking the model that is gone on from");
         let made = straighten::pairs(teacher.velocity(), set, wanted, self.seed, &adapter.device, &mut |done, all| {
             progress.set(done as u64, all as u64);

@@ -354,6 +354,7 @@ impl Train {
             net: net.config().clone(),
             labels,
             keyed: if net.config().keys { set.keyed.clone() } else { Vec::new() },
+            shift: trainer.config().times.shift(),
             codec: set.codec.as_ref().map(|c| c.config().clone()),
             trained_steps: trainer.step(),
         };
