@@ -150,10 +150,15 @@ impl Place {
     }
 }
 
-/// Losses of a training's lines.
-fn losses(said: &str) -> Vec<f32> {
-    let lines = said.lines().filter_map(|l| l.strip_prefix("step ")?.split_once("loss ")?.1.split_once(','));
-    lines.map(|(loss, _)| loss.parse().unwrap()).collect()
+/// Losses of a training's lines, of what it learned from and of what it is judged by.
+fn losses(said: &str) -> Vec<[f32; 2]> {
+    let lines = said.lines().filter_map(|l| l.strip_prefix("step ")?.split_once("loss "));
+    lines
+        .map(|(_, rest)| {
+            let mut parts = rest.split(", ").map(|part| part.trim_start_matches("validation "));
+            [(); 2].map(|()| parts.next().unwrap().parse().unwrap())
+        })
+        .collect()
 }
 
 /// The largest difference of two models' weights.
@@ -169,12 +174,12 @@ fn a_training_there_and_one_that_is_shared_learn_what_one_here_does() {
     let [first, second] = [Server::start(), Server::start()];
     let (here, said) = place.trained("here.flow", "cpu", "30");
     let expected = losses(&said);
-    assert!(expected.len() == 8 && expected[7] < 0.95 * expected[0], "{expected:?}");
+    assert!(expected.len() == 8 && expected[7][1] < 0.95 * expected[0][1], "{expected:?}");
     let shared = format!("cpu,{},{}", first.device(), second.device());
     for (name, device) in [("there.flow", first.device()), ("shared.flow", shared)] {
         let (model, said) = place.trained(name, &device, "30");
         let found = losses(&said);
-        let near = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-3;
+        let near = |(a, b): (&[f32; 2], &[f32; 2])| (0..2).all(|i| (a[i] - b[i]).abs() < 1e-3);
         assert!(
             found.len() == expected.len() && found.iter().zip(&expected).all(near),
             "{device}: {found:?} {expected:?}"
