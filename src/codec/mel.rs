@@ -30,7 +30,7 @@ fn mel(hertz: f64) -> f64 {
 }
 
 /// Magnitude of a Hann window's spectrum so many bins away from its middle; 1 above it.
-fn lobe(away: f64) -> f64 {
+pub(super) fn lobe(away: f64) -> f64 {
     let x = std::f64::consts::PI * away;
     match away {
         ..=0.0 => 1.0,

@@ -4,17 +4,20 @@
 //! [`LATENTS_PER_BEAT`] frames a beat, at any tempo. A latent frame is a patch of mid and side
 //! log-mel frames, of a long window for the lows and of a short one above ([`resolution`]), projected
 //! on channels made of principal components; decoding projects back, adds what is expected beyond the
-//! components ([`residual`]), makes linear magnitudes and finds phases ([`phase`]). Rolling a loop by one
+//! components ([`residual`]), makes linear magnitudes, finds phases ([`phase`]) and puts partials where they are expected
+//! ([`partials`]). Rolling a loop by one
 //! latent rolls its latents by one.
 //! Nothing here needs a GPU; any thread but the audio thread may call it.
 
 mod attack;
 mod calm;
+pub mod expectation;
 #[cfg(feature = "companion")]
 mod fit;
 pub mod frames;
 pub mod levels;
 pub mod mel;
+pub mod partials;
 mod patches;
 #[cfg(feature = "companion")]
 mod pca;
@@ -35,6 +38,7 @@ use frames::centres;
 #[cfg(feature = "companion")]
 pub use levels::MEASURED_RUNS;
 pub use levels::{Curves, Levels, neighbours};
+use partials::Partials;
 use residual::Residual;
 use resolution::{Layer, Resolution};
 pub use sketch::Sketch;
@@ -161,6 +165,8 @@ pub struct Codec {
     texture: Vec<f32>,
     /// What decoding adds of what the components dropped; None where nothing was taught.
     residual: Option<Residual>,
+    /// Where decoding puts partials; None where nothing was taught.
+    partials: Option<Partials>,
 }
 
 impl Codec {
@@ -169,7 +175,19 @@ impl Codec {
         let most = config.most_spectra() as f32;
         let weight = |r: &Resolution| (most / r.frames_per_latent as f32).sqrt();
         let weights = config.resolutions.iter().flat_map(|r| std::iter::repeat_n(weight(r), r.patch())).collect();
-        Self { config, layers, mean, analysis, synthesis, weights, gain, ceiling, texture, residual: None }
+        Self {
+            config,
+            layers,
+            mean,
+            analysis,
+            synthesis,
+            weights,
+            gain,
+            ceiling,
+            texture,
+            residual: None,
+            partials: None,
+        }
     }
 
     /// The settings.
@@ -217,7 +235,9 @@ impl Codec {
         self.grain(&mut patches, beats as u32, bpm);
         self.limit(&mut patches);
         let hits = self.hits(&patches);
-        let decode = |layer: &Layer, which: usize, wanted: &mut dyn FnMut() -> bool| {
+        let shapes = self.partials.as_ref().map(|partials| (partials, partials.shapes(latents)));
+        let decode = |index: usize, which: usize, wanted: &mut dyn FnMut() -> bool| {
+            let layer = &self.layers[index];
             let magnitudes = layer.magnitudes(&patches, self.weights.len(), which);
             let decimated = len.div_ceil(layer.decimation);
             let centres = centres(decimated, frames * layer.resolution.frames_per_latent);
@@ -226,6 +246,9 @@ impl Codec {
             if layer.patch.start == 0 {
                 attack::sharpen(&mut signal, layer.resolution.window / layer.decimation, &hits);
             }
+            if let Some((partials, shapes)) = &shapes {
+                partials.weave((index, layer), shapes, &hits, &mut signal, wanted)?;
+            }
             Some(resample::circular(&signal, len))
         };
         let given_up = AtomicBool::new(false);
@@ -233,14 +256,14 @@ impl Codec {
         let mut signals: Vec<[Option<Vec<f32>>; 2]> = vec![[None, None]; self.layers.len()];
         rayon::in_place_scope(|scope| {
             let (mut own, decode, given_up) = (None, &decode, &given_up);
-            let parts = self.layers.iter().zip(&mut signals);
-            for (layer, which, signal) in parts.flat_map(|(l, [mid, side])| [(l, 1, side), (l, 0, mid)]) {
-                if let Some((layer, which, signal)) = own.replace((layer, which, signal)) {
-                    scope.spawn(move |_| *signal = decode(layer, which, &mut || !given_up.load(Ordering::Relaxed)));
+            let parts = signals.iter_mut().enumerate();
+            for (index, which, signal) in parts.flat_map(|(i, [mid, side])| [(i, 1, side), (i, 0, mid)]) {
+                if let Some((index, which, signal)) = own.replace((index, which, signal)) {
+                    scope.spawn(move |_| *signal = decode(index, which, &mut || !given_up.load(Ordering::Relaxed)));
                 }
             }
-            if let Some((layer, which, signal)) = own {
-                *signal = decode(layer, which, &mut || {
+            if let Some((index, which, signal)) = own {
+                *signal = decode(index, which, &mut || {
                     let wanted = wanted();
                     given_up.store(!wanted, Ordering::Relaxed);
                     wanted
@@ -265,7 +288,8 @@ impl Codec {
         })
     }
 
-    /// Name, shape and values of what the model file must hold; it may also hold those of the residual.
+    /// Name, shape and values of what the model file must hold; it may also hold those of the residual
+    /// and of the partials.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>, Vec<f32>)> {
         let (patch, channels) = (self.config.patch(), self.config.channels);
         vec![
@@ -299,7 +323,10 @@ impl Codec {
         };
         let residual = Residual::from_tensors(channels, patch, lookup);
         let residual = residual.ok_or(CodecError::Tensor("codec.residual"))?;
-        Ok(Self { residual, ..Self::new(config, [mean, analysis, synthesis, gain, ceiling, texture]) })
+        let codec = Self::new(config, [mean, analysis, synthesis, gain, ceiling, texture]);
+        let partials = Partials::from_tensors(channels, &codec.layers, lookup);
+        let partials = partials.ok_or(CodecError::Tensor("codec.partials"))?;
+        Ok(Self { residual, partials, ..codec })
     }
 }
 

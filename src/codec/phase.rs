@@ -36,8 +36,20 @@ pub fn signal_of(
         return Some(vec![0.0; len]);
     }
     let phases = integrate(magnitudes, framing.bins(), centres, len);
-    let mut spectra: Vec<Complex32> =
-        magnitudes.iter().zip(&phases).map(|(m, p)| Complex32::from_polar(*m, *p)).collect();
+    let spectra = magnitudes.iter().zip(&phases).map(|(m, p)| Complex32::from_polar(*m, *p)).collect();
+    agree(framing, magnitudes, spectra, centres, len, iterations, wanted)
+}
+
+/// The same, from spectra whose phases are a guess.
+pub fn agree(
+    framing: &Framing,
+    magnitudes: &[f32],
+    mut spectra: Vec<Complex32>,
+    centres: &[usize],
+    len: usize,
+    iterations: usize,
+    wanted: &mut dyn FnMut() -> bool,
+) -> Option<Vec<f32>> {
     let (mut signal, mut seen, mut last) = (Vec::new(), Vec::new(), Vec::<Complex32>::new());
     let overlap = framing.overlap(centres, weights(magnitudes, framing.bins()), len);
     for _ in 0..iterations {

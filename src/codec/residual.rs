@@ -6,69 +6,41 @@
 
 use std::sync::Arc;
 
+use super::expectation::Expectation;
 use super::{Codec, Latents, Stored};
 use crate::kernel::{Activation, Cpu, Layout, Matrix, Output, Rows, Storage};
 
-/// Latent frames on either side that a frame is seen with, at most, in a file.
-const MOST_CONTEXT: usize = 8;
-/// Widest hidden layer in a file.
-const WIDEST: usize = 4096;
+const NAME: &str = "residual";
 const COMPONENTS: &str = "codec.residual.components";
 
-/// The net, of `[context, channel]` of latents to decibels of a patch.
+/// The net, and the components `[component, patch]` in decibels whose values it says.
 #[derive(Clone, Debug)]
 pub struct Residual {
-    /// Two hidden layers, values of the components, and those components, `[component, patch]`.
-    layers: Arc<[Matrix; 4]>,
-}
-
-/// Names of weight and bias of the first three layers.
-fn names(layer: usize) -> [String; 2] {
-    ["weight", "bias"].map(|what| format!("codec.residual.{layer}.{what}"))
+    net: Expectation,
+    components: Arc<Matrix>,
 }
 
 impl Residual {
-    /// Of weights `[input, output]` and biases of three layers, and components `[component, patch]` in decibels.
-    pub(super) fn new(layers: [[Vec<f32>; 2]; 3], components: &[f32]) -> Self {
-        let count = layers[2][1].len();
-        let [a, b, c] = layers.map(|[weight, bias]| Matrix::new(&weight, bias.len(), &bias, Storage::Exact));
-        let patch = components.len() / count;
-        let last = Matrix::new(components, patch, &vec![0.0; patch], Storage::Exact);
-        Self { layers: Arc::new([a, b, c, last]) }
+    pub(super) fn new(net: Expectation, components: &[f32]) -> Self {
+        let patch = components.len() / net.outputs();
+        Self { net, components: Arc::new(Matrix::new(components, patch, &vec![0.0; patch], Storage::Exact)) }
     }
 
     /// Adds what is expected of a loop's latents to its spectra.
     pub(super) fn add(&self, latents: &Latents, patches: &mut [f32]) {
-        let Latents { channels, frames, ref values } = *latents;
-        let [.., components] = &*self.layers;
-        let seen = self.layers[0].inputs() / channels;
-        // On the circle: frame after frame, with those before the first and after the last.
-        let frame = |at: usize| values.iter().skip((at + frames * seen - seen / 2) % frames).step_by(frames);
-        let mut x: Vec<f32> = (0..frames + seen - 1).flat_map(frame).copied().collect();
-        let mut layout = Layout::dense(frames, channels);
-        let cpu = Cpu::shared();
-        for (i, layer) in self.layers[..3].iter().enumerate() {
-            let mut out = vec![0.0; frames * layer.outputs()];
-            let activation = if i < 2 { Activation::Relu } else { Activation::Linear };
-            let output = Output { layout: Layout::dense(frames, layer.outputs()), activation, added: false };
-            cpu.product(layer, Rows { data: &x, layout }, &mut out, output);
-            (x, layout) = (out, output.layout);
-        }
-        let layout_out = Layout::dense(frames, components.outputs());
-        let onto = Output { layout: layout_out, activation: Activation::Linear, added: true };
-        cpu.product(components, Rows { data: &x, layout }, patches, onto);
+        let (values, frames) = (self.net.of(latents), latents.frames);
+        let layout = Layout::dense(frames, self.components.inputs());
+        let to = Layout::dense(frames, self.components.outputs());
+        let onto = Output { layout: to, activation: Activation::Linear, added: true };
+        Cpu::shared().product(&self.components, Rows { data: &values, layout }, patches, onto);
     }
 
     /// Names, shapes and values in the model file.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>, Vec<f32>)> {
-        let [first @ .., components] = &*self.layers;
-        let weights = |matrix: &Matrix| (vec![matrix.inputs(), matrix.outputs()], matrix.weights());
-        let layers = first.iter().enumerate().flat_map(|(i, layer)| {
-            let ([weight, bias], (shape, values)) = (names(i), weights(layer));
-            [(weight, shape, values), (bias, vec![layer.outputs()], layer.biases().to_vec())]
-        });
-        let (shape, values) = weights(components);
-        layers.chain([(COMPONENTS.into(), shape, values)]).collect()
+        let shape = vec![self.components.inputs(), self.components.outputs()];
+        let mut tensors = self.net.tensors(NAME);
+        tensors.push((COMPONENTS.into(), shape, self.components.weights()));
+        tensors
     }
 
     /// That of a model file, where it has one; None where it is damaged.
@@ -78,23 +50,8 @@ impl Residual {
         lookup: &dyn Fn(&str) -> Option<Stored>,
     ) -> Option<Option<Self>> {
         let Some((shape, components)) = lookup(COMPONENTS) else { return Some(None) };
-        let layer = |i: usize| {
-            let [(shape, weight), (bias_shape, bias)] = {
-                let [weight, bias] = names(i);
-                [lookup(&weight)?, lookup(&bias)?]
-            };
-            let right = shape.len() == 2 && shape[1] == bias.len() && bias_shape.len() == 1;
-            (right && (1..=WIDEST).contains(&bias.len())).then_some((shape[0], [weight, bias]))
-        };
-        let layers = [layer(0)?, layer(1)?, layer(2)?];
-        let outputs = layers.each_ref().map(|(_, [_, bias])| bias.len());
-        let seen = layers[0].0 / channels;
-        let fits = layers[0].0 == seen * channels
-            && seen % 2 == 1
-            && seen <= 2 * MOST_CONTEXT + 1
-            && [layers[1].0, layers[2].0] == outputs[..2]
-            && shape == [outputs[2], patch];
-        fits.then(|| Some(Self::new(layers.map(|(_, layer)| layer), &components)))
+        let net = Expectation::from_tensors(NAME, channels, lookup)??;
+        (shape == [net.outputs(), patch]).then(|| Some(Self::new(net, &components)))
     }
 }
 
@@ -113,13 +70,14 @@ impl Codec {
 }
 
 #[cfg(feature = "companion")]
-pub use teaching::{Dropped, Lesson};
+pub use teaching::Lesson;
 
 /// What a [`Residual`] is taught.
 #[cfg(feature = "companion")]
 mod teaching {
     use rayon::prelude::*;
 
+    use super::super::expectation::{Example, Expectation, Layers};
     use super::super::patches::dot;
     use super::super::{Codec, CodecError, LATENTS_PER_BEAT, Latents, pca};
     use super::Residual;
@@ -130,15 +88,6 @@ mod teaching {
     const FRAMES: usize = 12_000;
     /// Frames for each component, at least.
     const FRAMES_PER_COMPONENT: usize = 8;
-
-    /// A loop, and what its latents drop of it.
-    #[derive(Clone, Debug)]
-    pub struct Dropped {
-        /// The loop's latents.
-        pub latents: Latents,
-        /// `[frame, component]`
-        pub values: Vec<f32>,
-    }
 
     /// What is dropped of loops, as values of components.
     #[derive(Clone, Debug)]
@@ -188,19 +137,19 @@ mod teaching {
         }
 
         /// What is dropped of a loop.
-        pub fn dropped(&self, lesson: &Lesson, clip: &Clip) -> Result<Dropped, CodecError> {
+        pub fn dropped(&self, lesson: &Lesson, clip: &Clip) -> Result<Example, CodecError> {
             let (latents, lacking) = self.lacking(clip, 0, 1)?;
             let size = self.weights.len();
             let frames = lacking.chunks_exact(size);
             let values = frames.flat_map(|frame| lesson.components.chunks_exact(size).map(|c| dot(c, frame)));
-            Ok(Dropped { values: values.collect(), latents })
+            Ok(Example { values: values.collect(), latents, weights: None })
         }
 
-        /// A net that was taught: weights `[input, output]` and biases of its three layers.
-        pub fn taught(&self, lesson: &Lesson, layers: [[Vec<f32>; 2]; 3]) -> Residual {
+        /// What a net that was taught expects.
+        pub fn taught(&self, lesson: &Lesson, layers: Layers) -> Residual {
             let rows = lesson.components.chunks_exact(self.weights.len());
             let components: Vec<f32> = rows.flat_map(|row| row.iter().zip(&self.weights).map(|(c, w)| c / w)).collect();
-            Residual::new(layers, &components)
+            Residual::new(Expectation::new(layers), &components)
         }
     }
 }
@@ -208,13 +157,14 @@ mod teaching {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::expectation::Layers;
     use crate::random::Philox;
 
     const CHANNELS: usize = 3;
     const PATCH: usize = 40;
 
     /// Sees a latent frame and its two neighbours.
-    fn small() -> ([[Vec<f32>; 2]; 3], Vec<f32>) {
+    fn small() -> (Layers, Vec<f32>) {
         let drawn = |stream, count| Philox::new(5, stream).normals(count);
         let layer = |stream, input, output| [drawn(stream, input * output), drawn(stream + 1, output)];
         ([layer(0, 3 * CHANNELS, 7), layer(2, 7, 5), layer(4, 5, 4)], drawn(6, 4 * PATCH))
@@ -223,7 +173,7 @@ mod tests {
     #[test]
     fn it_adds_what_the_net_says_of_each_frame_and_its_neighbours() {
         let (layers, components) = small();
-        let residual = Residual::new(layers.clone(), &components);
+        let residual = Residual::new(Expectation::new(layers.clone()), &components);
         let latents = Latents { channels: CHANNELS, frames: 8, values: Philox::new(6, 0).normals(8 * CHANNELS) };
         let mut patches = vec![1.0; 8 * PATCH];
         residual.add(&latents, &mut patches);
@@ -248,7 +198,7 @@ mod tests {
     #[test]
     fn shapes_of_a_file_are_checked() {
         let (layers, components) = small();
-        let tensors = Residual::new(layers, &components).tensors();
+        let tensors = Residual::new(Expectation::new(layers), &components).tensors();
         let read = |change: &dyn Fn(&str, &mut Vec<usize>) -> bool| {
             Residual::from_tensors(CHANNELS, PATCH, &|asked| {
                 let (name, mut shape, mut values) = tensors.iter().find(|(name, ..)| name == asked)?.clone();
@@ -276,7 +226,7 @@ mod tests {
         }
         // Two frames have no middle.
         let even = |asked: &str, shape: &mut Vec<usize>| {
-            if asked == names(0)[0] {
+            if asked == "codec.residual.0.weight" {
                 shape[0] = 2 * CHANNELS;
             }
             true

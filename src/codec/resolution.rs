@@ -122,7 +122,7 @@ fn decimation(highest: f32) -> usize {
 }
 
 /// From 0 below a border to 1 above it, a quarter of a sine over the logarithm of the frequency.
-fn rise(hertz: f32, border: f32) -> f32 {
+pub fn rise(hertz: f32, border: f32) -> f32 {
     let place = ((hertz.max(1.0) / border).ln() / FADE.ln()).clamp(-1.0, 1.0);
     ((place + 1.0) * std::f32::consts::FRAC_PI_4).sin()
 }

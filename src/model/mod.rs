@@ -3,7 +3,7 @@
 //!
 //! Layout: metadata `flowloop` holds a JSON [`Header`]; tensors `net.*` (16-bit or 32-bit floats,
 //! named as the net's parameters), `latents.mean` and `latents.std` `[channel]`, `latents.spread`,
-//! `latents.basis`, `levels.*`, `calm.*`, `tuning.*` and `codec.residual.*` (16-bit), `drift.*` and `codec.*`.
+//! `latents.basis`, `levels.*`, `calm.*`, `tuning.*`, `codec.residual.*` and `codec.partials.*` (16-bit), `drift.*` and `codec.*`.
 //! A file is checked whole before anything is built: sizes, shapes, finite numbers. Memory stays
 //! within a small multiple of the file's size. Runs on any thread but the audio thread.
 
@@ -26,6 +26,7 @@ use half::f16;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 pub use crate::codec::LATENTS_PER_BEAT;
+use crate::codec::partials::Partials;
 use crate::codec::residual::Residual;
 pub use crate::codec::sketch::{Sketch, outline};
 use crate::codec::{Codec, CodecConfig, Levels, Tuning};
@@ -292,8 +293,9 @@ impl Model {
         }
         let levels = self.levels.iter().flat_map(Levels::tensors);
         let residual = self.codec.iter().filter_map(Codec::residual).flat_map(Residual::tensors);
+        let partials = self.codec.iter().filter_map(Codec::partials).flat_map(Partials::tensors);
         let levels = levels.chain(self.tuning.iter().flat_map(Tuning::tensors));
-        for (name, shape, values) in levels.chain(residual) {
+        for (name, shape, values) in levels.chain(residual).chain(partials) {
             tensors.push((name, Dtype::F16, shape, half(&values)));
         }
         let json = serde_json::to_string(&self.header).expect("a header is plain data");

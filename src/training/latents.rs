@@ -14,7 +14,7 @@ use crate::key::{Key, Mode};
 use crate::model::levels::Heard;
 use crate::model::{Model, Spread, read_tensor};
 use crate::random::Philox;
-use crate::training::residual;
+use crate::training::expectation;
 use crate::transpose;
 
 /// One loop's standardised latents.
@@ -132,7 +132,7 @@ impl Length for Encoded {
     }
 }
 
-/// Fits a codec on loops, and teaches it what it drops; `progress` hears (done, all) of either.
+/// Fits a codec on loops, and teaches it what to expect beyond its bands; `progress` hears (done, all) of either.
 pub fn fit(loops: &[&Loop], progress: &mut dyn FnMut(usize, usize)) -> Result<Codec, LatentError> {
     let clips: Vec<_> = loops.iter().map(|l| transpose::to_white(&l.clip, l.key)).collect();
     let clips: Vec<&Clip> = clips.iter().map(|clip| &**clip).collect();
@@ -142,7 +142,7 @@ pub fn fit(loops: &[&Loop], progress: &mut dyn FnMut(usize, usize)) -> Result<Co
         }
         other => other.into(),
     })?;
-    Ok(residual::teach(codec, &clips, progress)?)
+    Ok(expectation::teach(codec, &clips, progress)?)
 }
 
 impl LatentSet {

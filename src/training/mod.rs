@@ -9,8 +9,9 @@
 mod adamw;
 pub mod checkpoint;
 pub mod ema;
+pub mod expectation;
 pub mod latents;
-pub mod residual;
+
 mod shares;
 pub mod straighten;
 

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use flowloop::clip::Clip;
-use flowloop::codec::Codec;
+use flowloop::codec::expectation::Example;
+use flowloop::codec::{Codec, CodecError};
 use flowloop::dataset::{self, ScanOptions};
 use flowloop::device::Adapter;
 use flowloop::model::{Generator, Model, Precision, drift, levels};
+use flowloop::training::expectation::{self, DROPPED, PARTIALS};
 use flowloop::training::latents::{LatentLoop, LatentSet};
-use flowloop::training::residual;
 use flowloop::transpose;
 
 /// Audio that the codec's decoding is measured on: spread evenly over the folder.
@@ -26,7 +27,8 @@ pub struct Calibrate {
     /// back is measured anew too
     #[arg(long, value_name = "FOLDER")]
     loops: Option<PathBuf>,
-    /// Teach decoding anew, too, what the codec drops of those loops; hours of them do better than minutes
+    /// Teach decoding anew, too, what to expect of such loops: what the codec drops, where partials lie; hours of
+    /// them do better than minutes
     #[arg(long, requires = "loops")]
     teach: bool,
     /// auto, cpu, gpu, gpu:N or remote:HOST:PORT
@@ -83,27 +85,37 @@ fn heard(model: &mut Model, folder: &Path, teach: bool) -> anyhow::Result<Latent
     Ok(LatentSet::new(&loops, &[], codec, Some(model), model.header.net.stride())?)
 }
 
-/// The codec with what all loops of a folder teach it of what it drops, in components that some of them have.
+/// The codec with what all loops of a folder teach it to expect: what it drops, in components that `some` of them
+/// have, and where partials lie.
 fn taught(codec: Codec, some: &[&Clip], folder: &Path, keys: bool) -> anyhow::Result<Codec> {
-    let codec = codec.with_residual(None);
+    let codec = codec.with_residual(None).with_partials(None);
     let lesson = codec.lesson(some)?.context("there are too few loops to learn from")?;
-    let mut progress = super::Progress::new(0, "reading what the codec drops");
+    let mut progress = super::Progress::new(0, "reading what it drops and where partials lie");
     let options = ScanOptions { keys, ..ScanOptions::default() };
-    let drop_of = |clip: Clip, key| codec.dropped(&lesson, &transpose::to_white(&clip, key));
-    let scanned = dataset::scan_each(folder, &options, &drop_of, &mut |done, all| {
+    let both = |clip: Clip, key| {
+        let white = transpose::to_white(&clip, key);
+        Ok::<_, CodecError>((codec.dropped(&lesson, &white)?, codec.shape(&white)?))
+    };
+    let scanned = dataset::scan_each(folder, &options, &both, &mut |done, all| {
         progress.set(done as u64, all as u64);
     })?;
     drop(progress);
-    let loops: Vec<_> = scanned.loops.into_iter().map(|one| one.clip).collect::<Result<_, _>>()?;
-    let mut progress = super::Progress::new(0, "learning it");
-    let learnt = residual::learn(&codec, &lesson, &loops, &mut |done, all| {
-        progress.set(done as u64, all as u64);
-        ControlFlow::Continue(())
-    });
-    drop(progress);
-    let learnt = learnt.context("cancelled")?;
-    println!("of what the codec drops {:.0} % can be told from the latents", 100.0 * learnt.share);
-    Ok(codec.with_residual(learnt.residual))
+    let examples: Result<Vec<_>, _> = scanned.loops.into_iter().map(|one| one.clip).collect();
+    let (dropped, shapes): (Vec<_>, Vec<_>) = examples?.into_iter().unzip();
+    let learn = |examples: Vec<Example>, hidden: usize, what: &str| {
+        let mut progress = super::Progress::new(0, "learning it");
+        let learnt = expectation::learn(&examples, hidden, &mut |done, all| {
+            progress.set(done as u64, all as u64);
+            ControlFlow::Continue(())
+        });
+        drop(progress);
+        let learnt = learnt.context("cancelled")?;
+        println!("of {what} {:.0} % can be told from the latents", 100.0 * learnt.share);
+        anyhow::Ok(learnt.layers)
+    };
+    let residual = learn(dropped, DROPPED, "what the codec drops")?.map(|layers| codec.taught(&lesson, layers));
+    let partials = learn(shapes, PARTIALS, "where partials lie")?.map(|layers| codec.taught_partials(layers));
+    Ok(codec.with_residual(residual).with_partials(partials))
 }
 
 /// Loops to compare the model's levels with, spread evenly over all.
