@@ -32,7 +32,7 @@ const WOVEN: Range<f32> = 120.0..4500.0;
 /// Samples of which one is enough for that.
 const DECIMATION: usize = 4;
 /// Long windows that overlap at any place, at least.
-const OVERLAP: usize = 8;
+const OVERLAP: usize = 4;
 /// Expected shapes are made so much sharper: means of what may be are blunt.
 const SHARPER: f32 = 1.4;
 /// Farthest that a bin's power may lie below and above what is seen of it, in decibels.
@@ -207,7 +207,12 @@ impl Woven {
             power.iter_mut().zip(spectrum).for_each(|(p, c)| *p = c.norm_sqr());
             self.blurred(&power, &mut seen);
             shapes.at(frame as f32 / frames as f32, &mut shape);
-            sure.push(tonal(&shape[..count], &seen[first..]));
+            let own = tonal(&shape[..count], &seen[first..]);
+            sure.push(own);
+            if own == 0.0 {
+                magnitudes.extend(power.iter().map(|p| p.sqrt()));
+                continue;
+            }
             let expected = power[first..].iter_mut().zip(&seen[first..]).zip(&shape);
             for ((power, seen), db) in expected {
                 *power = seen * 10f32.powf(db.clamp(DEEPEST, HIGHEST) / 10.0);
