@@ -4,9 +4,8 @@
 //! [`LATENTS_PER_BEAT`] frames a beat, at any tempo. A latent frame is a patch of mid and side
 //! log-mel frames, of a long window for the lows and of a short one above ([`resolution`]), projected
 //! on channels made of principal components; decoding projects back, adds what is expected beyond the
-//! components ([`residual`]), makes linear magnitudes, finds phases ([`phase`]) and puts partials where they are expected
-//! ([`partials`]). Rolling a loop by one
-//! latent rolls its latents by one.
+//! components ([`residual`]), makes linear magnitudes, finds phases ([`phase`]) and weaves in partials where they are
+//! expected ([`partials`]). Rolling a loop by one latent rolls its latents by one.
 //! Nothing here needs a GPU; any thread but the audio thread may call it.
 
 mod attack;
@@ -247,7 +246,7 @@ impl Codec {
                 attack::sharpen(&mut signal, layer.resolution.window / layer.decimation, &hits);
             }
             if let Some((partials, shapes)) = &shapes {
-                partials.weave((index, layer), shapes, &hits, &mut signal, wanted)?;
+                partials.weave(index, shapes, &hits, &mut signal, wanted)?;
             }
             Some(resample::circular(&signal, len))
         };

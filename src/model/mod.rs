@@ -3,7 +3,8 @@
 //!
 //! Layout: metadata `flowloop` holds a JSON [`Header`]; tensors `net.*` (16-bit or 32-bit floats,
 //! named as the net's parameters), `latents.mean` and `latents.std` `[channel]`, `latents.spread`,
-//! `latents.basis`, `levels.*`, `calm.*`, `tuning.*`, `codec.residual.*` and `codec.partials.*` (16-bit), `drift.*` and `codec.*`.
+//! `latents.basis`, `levels.*`, `calm.*`, `tuning.*`, `codec.residual.*` and `codec.partials.*` (16-bit),
+//! `drift.*` and `codec.*`.
 //! A file is checked whole before anything is built: sizes, shapes, finite numbers. Memory stays
 //! within a small multiple of the file's size. Runs on any thread but the audio thread.
 

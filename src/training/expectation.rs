@@ -77,16 +77,18 @@ pub fn teach(mut codec: Codec, clips: &[&Clip], progress: &mut dyn FnMut(usize, 
             codec = codec.with_residual(Some(residual)).measured(clips)?;
         }
     }
-    let shapes: Result<Vec<_>, _> = clips.par_iter().map(|clip| codec.shape(clip)).collect();
+    let shapes: Result<Vec<_>, CodecError> =
+        clips.par_iter().map(|clip| Ok(codec.shape(clip, codec.encode(clip)?))).collect();
     let partials = learnt(&shapes?, PARTIALS).map(|layers| codec.taught_partials(layers));
     Ok(codec.with_partials(partials))
 }
 
+/// Loop and frame.
+type Place = (usize, usize);
+
 /// Loops to learn from, frame by frame.
 struct Frames<'a> {
     loops: &'a [Example],
-    /// Loop and frame of each.
-    places: Vec<(usize, usize)>,
     channels: usize,
     /// Mean of each value.
     mean: Vec<f32>,
@@ -95,9 +97,7 @@ struct Frames<'a> {
 }
 
 impl<'a> Frames<'a> {
-    fn new(loops: &'a [Example], own: impl Fn(usize) -> bool) -> Self {
-        let places = loops.iter().enumerate().filter(|(i, _)| own(*i));
-        let places = places.flat_map(|(i, one)| (0..one.latents.frames).map(move |frame| (i, frame))).collect();
+    fn new(loops: &'a [Example]) -> Self {
         let first = loops.first();
         let width = first.map_or(0, |one| one.values.len() / one.latents.frames.max(1));
         let mut sums = vec![[0f64; 3]; width];
@@ -116,12 +116,20 @@ impl<'a> Frames<'a> {
         let scales =
             [sum / f64::max(count, 1.0), variance / all.max(1e-9)].map(|v| (v.max(0.0).sqrt() as f32).max(1e-6));
         let mean = mean.into_iter().map(|mean| mean as f32).collect();
-        Self { loops, places, channels: first.map_or(0, |one| one.latents.channels), mean, scales }
+        Self { loops, channels: first.map_or(0, |one| one.latents.channels), mean, scales }
+    }
+
+    /// Those that are learnt from, and those that are held out.
+    fn places(&self) -> [Vec<Place>; 2] {
+        let places = self.loops.iter().enumerate();
+        let places = places.flat_map(|(i, one)| (0..one.latents.frames).map(move |frame| (i, frame)));
+        let (held_out, training) = places.partition(|(i, _)| i % HELD_OUT == HELD_OUT / 2);
+        [training, held_out]
     }
 
     /// What is seen of frames, `[frame, context, channel]`, what is to be said of them, `[frame, value]`, scaled, and
     /// how much that counts.
-    fn rows(&self, places: impl Iterator<Item = (usize, usize)>) -> [Vec<f32>; 3] {
+    fn rows(&self, places: impl Iterator<Item = Place>) -> [Vec<f32>; 3] {
         let (mut seen, mut said, mut counts) = (Vec::new(), Vec::new(), Vec::new());
         let width = self.mean.len();
         for (one, frame) in places {
@@ -158,26 +166,26 @@ pub fn learn(
 ) -> Option<Taught> {
     let device = Device::flex();
     device.seed(0);
-    let training = Frames::new(loops, |i| i % HELD_OUT != HELD_OUT / 2);
-    let held_out = Frames::new(loops, |i| i % HELD_OUT == HELD_OUT / 2);
-    if training.places.is_empty() || held_out.places.is_empty() {
+    let frames = Frames::new(loops);
+    let [training, held_out] = frames.places();
+    if training.is_empty() || held_out.is_empty() {
         return Some(Taught { layers: None, share: 0.0 });
     }
-    let (inputs, outputs) = (training.inputs(), training.mean.len());
+    let (inputs, outputs) = (frames.inputs(), frames.mean.len());
     let autodiff = device.clone().autodiff();
     let layer = |input: usize, output: usize| LinearConfig::new(input, output).init(&autodiff);
     let mut net = Net { first: layer(inputs, hidden), second: layer(hidden, hidden), last: layer(hidden, outputs) };
     let optimizer = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(WEIGHT_DECAY).build();
     let mut optimizer = ModuleOptimizer::from(optimizer);
-    let steps = (training.places.len() * ROUNDS).div_ceil(BATCH);
+    let steps = (training.len() * ROUNDS).div_ceil(BATCH);
     for step in 0..steps {
         if progress(step, steps).is_break() {
             return None;
         }
         let random = |draw| Philox::new(1, step as u64 * DRAWS + draw);
         let pick = random(0);
-        let places = (0..BATCH as u64).map(|i| training.places[pick.below(i, training.places.len())]);
-        let [mut seen, said, counts] = training.rows(places);
+        let places = (0..BATCH as u64).map(|i| training[pick.below(i, training.len())]);
+        let [mut seen, said, counts] = frames.rows(places);
         let noise = random(1).normals(seen.len());
         seen.iter_mut().zip(noise).for_each(|(v, noise)| *v += NOISE * noise);
         let expected = net.forward(Frames::tensor(seen, inputs, &autodiff));
@@ -189,22 +197,22 @@ pub fn learn(
         net = optimizer.step(rate, net, gradients);
     }
     let net = net.valid();
-    let every = held_out.places.len().div_ceil(JUDGED);
-    let [seen, said, counts] = held_out.rows(held_out.places.iter().step_by(every).copied());
+    let every = held_out.len().div_ceil(JUDGED);
+    let [seen, said, counts] = frames.rows(held_out.into_iter().step_by(every));
     let expected = values_of(net.forward(Frames::tensor(seen, inputs, &device)));
     let square = |values: &mut dyn Iterator<Item = f32>| {
         values.zip(&counts).map(|(v, count)| f64::from(v).powi(2) * f64::from(*count)).sum::<f64>()
     };
     let missed = square(&mut said.iter().zip(&expected).map(|(a, b)| a - b));
     let share = 1.0 - missed / square(&mut said.iter().copied()).max(1e-9);
-    let [latents, values] = training.scales;
+    let [latents, values] = frames.scales;
     let weights = |linear: &Linear, scale: f32, out: f32| {
         let weight = values_of(linear.weight.val()).into_iter().map(|w| w * scale).collect();
         let bias = linear.bias.as_ref().map_or(Vec::new(), |bias| values_of(bias.val()));
         [weight, bias.into_iter().map(|b| b * out).collect::<Vec<f32>>()]
     };
     let mut last = weights(&net.last, values, values);
-    last[1].iter_mut().zip(&training.mean).for_each(|(bias, mean)| *bias += mean);
+    last[1].iter_mut().zip(&frames.mean).for_each(|(bias, mean)| *bias += mean);
     let layers = [weights(&net.first, 1.0 / latents, 1.0), weights(&net.second, 1.0, 1.0), last];
     Some(Taught { layers: (share > LEARNT).then_some(layers), share })
 }

@@ -11,7 +11,6 @@ pub mod checkpoint;
 pub mod ema;
 pub mod expectation;
 pub mod latents;
-
 mod shares;
 pub mod straighten;
 

@@ -150,9 +150,10 @@ pub fn tiny_keyed_model(labels: &[&str], keyed: &[&str]) -> Model {
         "codec.mean" => Some((vec![patch], vec![-24.0; patch])),
         "codec.gain" => Some((vec![32], vec![0.0; 32])),
         "codec.ceiling" => Some((vec![32], vec![0.0; 32])),
-        "codec.texture" => None,
-        name if name.starts_with("codec.partials") => None,
-        _ => Some((vec![channels, patch], Philox::new(1, 0).normals(channels * patch))),
+        "codec.analysis" | "codec.synthesis" => {
+            Some((vec![channels, patch], Philox::new(1, 0).normals(channels * patch)))
+        }
+        _ => None,
     };
     let device = Device::flex();
     device.seed(5);

@@ -94,7 +94,9 @@ fn taught(codec: Codec, some: &[&Clip], folder: &Path, keys: bool) -> anyhow::Re
     let options = ScanOptions { keys, ..ScanOptions::default() };
     let both = |clip: Clip, key| {
         let white = transpose::to_white(&clip, key);
-        Ok::<_, CodecError>((codec.dropped(&lesson, &white)?, codec.shape(&white)?))
+        let dropped = codec.dropped(&lesson, &white)?;
+        let shape = codec.shape(&white, dropped.latents.clone());
+        Ok::<_, CodecError>((dropped, shape))
     };
     let scanned = dataset::scan_each(folder, &options, &both, &mut |done, all| {
         progress.set(done as u64, all as u64);

@@ -59,14 +59,16 @@ const NOTHING: f32 = 1e-14;
 pub struct Partials {
     /// Says [`BINS`] in decibels.
     net: Expectation,
-    /// Of each of the codec's ranges.
-    ranges: Vec<Woven>,
+    /// Of each of the codec's ranges; None where its own window tells partials apart.
+    ranges: Vec<Option<Woven>>,
 }
 
 /// A range of the codec, as the long window sees it.
 #[derive(Clone, Debug)]
 struct Woven {
-    /// Samples at the clip's rate for one that is worked on.
+    /// Samples at the clip's rate for one that is decoded.
+    decoded: usize,
+    /// And for one that is worked on.
     decimation: usize,
     framing: Framing,
     /// What its own window makes of a tone, in the long one's bins: weights from its bin on, whose sum both ways is 1.
@@ -74,14 +76,11 @@ struct Woven {
 }
 
 impl Woven {
-    fn new(layer: &Layer) -> Self {
-        let decimation = layer.decimation.max(DECIMATION);
-        Self { decimation, framing: Framing::new(WINDOW / decimation), blur: blur(layer.resolution.window) }
-    }
-
-    /// What its own window would see of power in the long one's bins.
-    fn blurred(&self, power: &[f32], out: &mut [f32]) {
-        blurred(&self.blur, power, out);
+    fn new(layer: &Layer) -> Option<Self> {
+        let (window, decoded) = (layer.resolution.window, layer.decimation);
+        let decimation = decoded.max(DECIMATION);
+        let new = || Self { decoded, decimation, framing: Framing::new(WINDOW / decimation), blur: blur(window) };
+        (window < WINDOW).then(new)
     }
 }
 
@@ -93,6 +92,7 @@ fn blur(window: usize) -> Vec<f32> {
     lobe.into_iter().map(|v| v / sum).collect()
 }
 
+/// What a window of that lobe would see of power in the long one's bins.
 fn blurred(blur: &[f32], power: &[f32], out: &mut [f32]) {
     out.iter_mut().zip(power).for_each(|(out, power)| *out = power * blur[0]);
     for (k, weight) in blur.iter().enumerate().skip(1).take_while(|(k, _)| *k < power.len()) {
@@ -128,23 +128,23 @@ impl Partials {
         Shapes { values: self.net.of(latents), frames: latents.frames }
     }
 
-    /// Weaves what is expected into one channel of a range as it was decoded, at the range's rate; None when it is
-    /// not wanted any more.
+    /// Weaves what is expected into one channel of the range of that index as it was decoded, at the range's rate;
+    /// None when it is not wanted any more.
     pub(super) fn weave(
         &self,
-        layer: (usize, &Layer),
+        index: usize,
         shapes: &Shapes,
         hits: &[f64],
         signal: &mut [f32],
         wanted: &mut dyn FnMut() -> bool,
     ) -> Option<()> {
-        let (range, layer) = (&self.ranges[layer.0], layer.1);
-        if layer.resolution.window >= WINDOW || signal.iter().all(|s| *s == 0.0) {
+        let Some(range) = self.ranges[index].as_ref().filter(|_| signal.iter().any(|s| *s != 0.0)) else {
             return Some(());
-        }
-        let len = (signal.len() * layer.decimation).div_ceil(range.decimation);
+        };
+        let whole = signal.len() * range.decoded;
+        let len = whole.div_ceil(range.decimation);
         let size = WINDOW / range.decimation;
-        let hertz = SAMPLE_RATE as f32 / (signal.len() * layer.decimation) as f32;
+        let hertz = SAMPLE_RATE as f32 / whole as f32;
         let zone = |bin: usize| {
             let hertz = bin as f32 * hertz;
             Complex32::from(rise(hertz, WOVEN.start) * (1.0 - rise(hertz, WOVEN.end).powi(2)).max(0.0).sqrt())
@@ -205,7 +205,7 @@ impl Woven {
         let (mut magnitudes, mut sure) = (Vec::with_capacity(spectra.len()), Vec::with_capacity(frames));
         for (frame, spectrum) in spectra.chunks_exact(bins).enumerate() {
             power.iter_mut().zip(spectrum).for_each(|(p, c)| *p = c.norm_sqr());
-            self.blurred(&power, &mut seen);
+            blurred(&self.blur, &power, &mut seen);
             shapes.at(frame as f32 / frames as f32, &mut shape);
             let own = tonal(&shape[..count], &seen[first..]);
             sure.push(own);
@@ -218,9 +218,9 @@ impl Woven {
                 *power = seen * 10f32.powf(db.clamp(DEEPEST, HIGHEST) / 10.0);
             }
             for _ in 0..AGREEING {
-                self.blurred(&power, &mut again);
+                blurred(&self.blur, &power, &mut again);
                 again.iter_mut().zip(&seen).for_each(|(again, seen)| *again = seen / again.max(NOTHING));
-                self.blurred(&again, &mut lack);
+                blurred(&self.blur, &again, &mut lack);
                 let lack = lack[first..].iter().take(count);
                 power[first..].iter_mut().zip(lack).for_each(|(p, lack)| *p *= lack.clamp(1.0 / MOST, MOST));
             }

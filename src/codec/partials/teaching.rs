@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::clip::Clip;
-use crate::codec::CodecError;
 use crate::codec::expectation::{Example, Layers};
 
 /// Long windows a latent frame: at its beginning and in its middle.
@@ -14,9 +13,8 @@ const QUIET: f32 = 50.0;
 const COUNTING: f32 = 40.0;
 
 impl Codec {
-    /// How the power of a loop lies about what the codec's windows see of it.
-    pub fn shape(&self, clip: &Clip) -> Result<Example, CodecError> {
-        let latents = self.encode(clip)?;
+    /// How the power of a loop, whose latents these are, lies about what the codec's windows see of it.
+    pub fn shape(&self, clip: &Clip, latents: Latents) -> Example {
         let mid: Vec<f32> = clip.samples[0].iter().zip(&clip.samples[1]).map(|(l, r)| (l + r) / 2.0).collect();
         let mid = resample::circular(&mid, mid.len().div_ceil(DECIMATION));
         let framing = Framing::new(WINDOW / DECIMATION);
@@ -50,7 +48,7 @@ impl Codec {
         let weight = |level: f32| ((level - loudest + QUIET) / COUNTING).clamp(0.0, 1.0);
         let silent = 10.0 * (2.0 * SILENT).log10();
         let weights = levels.iter().map(|level| if *level < silent { 0.0 } else { weight(*level) }).collect();
-        Ok(Example { latents, values, weights: Some(weights) })
+        Example { latents, values, weights: Some(weights) }
     }
 
     /// Partials that were taught.

@@ -46,7 +46,7 @@ fn woven(shape: &[f32], hits: &[f64], signal: &[f32]) -> Vec<f32> {
     let partials = Partials::new(of(shape), &codec.layers);
     let latents = Latents { channels: CHANNELS, frames: 32, values: vec![0.0; 32 * CHANNELS] };
     let (shapes, mut signal) = (partials.shapes(&latents), signal.to_vec());
-    partials.weave((1, &codec.layers[1]), &shapes, hits, &mut signal, &mut || true).expect("wanted");
+    partials.weave(1, &shapes, hits, &mut signal, &mut || true).expect("wanted");
     signal
 }
 
@@ -132,7 +132,7 @@ fn a_loops_shape_peaks_at_its_tones() {
     let bins = [110, 130];
     let tone = tones(&bins, &|_| 0.0);
     let clip = crate::clip::Clip { samples: [tone.clone(), tone], ..clips[0].clone() };
-    let shape = codec.shape(&clip).unwrap();
+    let shape = codec.shape(&clip, codec.encode(&clip).unwrap());
     let at = |bin: usize| shape.values[BINS.len() * 16 + bin - BINS.start];
     assert!(at(110) > 3.0 && at(130) > 3.0 && at(120) < -15.0, "{} {} {}", at(110), at(130), at(120));
     assert!(shape.weight(BINS.len() * 16 + 110 - BINS.start) == 1.0);
