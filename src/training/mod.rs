@@ -2,7 +2,8 @@
 //!
 //! [`latents`] turns loops (or another codec's latents) into a standardised set, [`Trainer`] makes
 //! one step after the other, on several devices if need be (`shares`), [`checkpoint`] keeps it safe,
-//! [`straighten`] makes what a model for few steps learns from. Each step draws its loops, times and
+//! [`straighten`] makes what a model for few steps learns from, [`sharpen`] what one learns from that is to be better
+//! than its teacher. Each step draws its loops, times and
 //! noise from counters of (seed, step), so a resumed run sees what an unbroken one would have seen.
 //! Runs on the companion's main thread, on any Burn device.
 
@@ -12,6 +13,7 @@ pub mod ema;
 pub mod expectation;
 pub mod latents;
 mod shares;
+pub mod sharpen;
 pub mod straighten;
 
 use burn::optim::ModuleOptimizer;
@@ -111,6 +113,7 @@ pub struct Trainer {
     best: Option<Judged>,
     device: Device,
     helpers: Vec<Helper>,
+    teacher: Option<Box<dyn Velocity>>,
 }
 
 /// How well the averaged net did on held-out loops.
@@ -152,7 +155,14 @@ impl Trainer {
             best: None,
             device,
             helpers: Vec::new(),
+            teacher: None,
         })
+    }
+
+    /// From now on the velocities of `teacher`, on the net's device, are learnt instead of those to the loops, and
+    /// judged by.
+    pub fn learn_from(&mut self, teacher: Box<dyn Velocity>) {
+        self.teacher = Some(teacher);
     }
 
     /// Other devices that take their shares of each batch from now on.
@@ -200,13 +210,16 @@ impl Trainer {
         let shape = [loops.len(), set.channels, loops[0].frames];
         let drawn = self.random(Draw::Noise).normals(shape.iter().product());
         let rows = loops.iter().zip(drawn.chunks_exact(shape[1] * shape[2]));
-        Batch {
+        let mut batch = Batch {
             shape,
             noise: rows.flat_map(|(one, drawn)| one.noise.as_deref().unwrap_or(drawn)).copied().collect(),
             times: self.config.times.draw(&self.random(Draw::Times), shape[0]),
             conditions: loops.iter().map(LatentLoop::condition).collect(),
             data: loops.into_iter().flat_map(|one| one.values).collect(),
-        }
+            taught: None,
+        };
+        batch.taught = self.teacher.as_deref().map(|teacher| batch.velocity_of(teacher, &self.device.clone().inner()));
+        batch
     }
 
     fn random(&self, draw: Draw) -> Philox {
@@ -234,7 +247,8 @@ impl Trainer {
 
     /// Judges the averaged net by held-out loops, at fixed times and noise, and remembers the best.
     pub fn judge(&mut self, loops: &[LatentLoop], channels: usize) -> Judged {
-        let loss = validation_loss(&self.averaged(), loops, channels, self.config.times, &self.device.clone().inner());
+        let (device, times) = (self.device.clone().inner(), self.config.times);
+        let loss = validation_loss(&self.averaged(), self.teacher.as_deref(), loops, channels, times, &device);
         let judged = Judged { step: self.step, loss };
         if self.best.is_none_or(|best| loss < best.loss) {
             self.best = Some(judged);
@@ -253,9 +267,11 @@ impl Trainer {
     }
 }
 
-/// Mean loss of a net over loops, each at four fixed times with fixed noise.
+/// Mean loss of a net over loops, each at four fixed times with fixed noise; by a teacher's velocities, where there is
+/// one.
 pub fn validation_loss(
     net: &impl Velocity,
+    teacher: Option<&dyn Velocity>,
     loops: &[LatentLoop],
     channels: usize,
     times: TimeSampling,
@@ -276,7 +292,11 @@ pub fn validation_loss(
         let t = Tensor::<1>::from_floats(drawn.as_slice(), device);
         let conditions = vec![one.condition(); TIMES];
         let x = objective::interpolate(data.clone(), noise.clone(), t.clone());
-        let loss = objective::loss(net.velocity(x, t, &conditions), objective::target(data, noise));
+        let target = match teacher {
+            Some(teacher) => teacher.velocity(x.clone(), t.clone(), &conditions),
+            None => objective::target(data, noise),
+        };
+        let loss = objective::loss(net.velocity(x, t, &conditions), target);
         sum += f64::from(loss.into_scalar::<f32>());
     }
     sum / loops.len().max(1) as f64

@@ -26,16 +26,41 @@ pub(super) struct Batch {
     pub times: Vec<f32>,
     /// One a loop.
     pub conditions: Vec<Condition>,
+    /// The velocities to learn, of `shape`; those from noise to data where nobody taught others.
+    pub taught: Option<Vec<f32>>,
 }
 
 impl Batch {
-    /// Loss and gradients of a net that is on `device`.
-    pub fn gradients(&self, net: &UNet, device: &Device) -> (Tensor<1>, GradientsParams) {
-        let tensor = |v: &Vec<f32>| Tensor::<3>::from_data(TensorData::new(v.clone(), self.shape), device);
-        let (data, noise) = (tensor(&self.data), tensor(&self.noise));
+    /// Data, noise and where both lead at the batch's times, on `device`; the times.
+    fn placed(&self, device: &Device) -> ([Tensor<3>; 3], Tensor<1>) {
+        let [data, noise] = [&self.data, &self.noise].map(|values| self.tensor(values, device));
         let t = Tensor::<1>::from_floats(self.times.as_slice(), device);
         let x = objective::interpolate(data.clone(), noise.clone(), t.clone());
-        let loss = objective::loss(net.velocity(x, t, &self.conditions), objective::target(data, noise));
+        ([data, noise, x], t)
+    }
+
+    fn tensor(&self, values: &[f32], device: &Device) -> Tensor<3> {
+        Tensor::from_data(TensorData::new(values.to_vec(), self.shape), device)
+    }
+
+    /// What a teacher on `device` would do, row by row.
+    ///
+    /// # Panics
+    /// When a device fails, as Burn does.
+    pub fn velocity_of(&self, teacher: &dyn Velocity, device: &Device) -> Vec<f32> {
+        let ([.., x], t) = self.placed(device);
+        let v = teacher.velocity(x, t, &self.conditions);
+        read(v.reshape([-1])).unwrap_or_else(|reason| panic!("{reason}"))
+    }
+
+    /// Loss and gradients of a net that is on `device`.
+    pub fn gradients(&self, net: &UNet, device: &Device) -> (Tensor<1>, GradientsParams) {
+        let ([data, noise, x], t) = self.placed(device);
+        let target = match &self.taught {
+            Some(taught) => self.tensor(taught, device),
+            None => objective::target(data, noise),
+        };
+        let loss = objective::loss(net.velocity(x, t, &self.conditions), target);
         let gradients = GradientsParams::from_grads(loss.backward(), net);
         (loss.inner(), gradients)
     }
@@ -52,6 +77,7 @@ impl Batch {
                 noise: self.noise[from * values..to * values].to_vec(),
                 times: self.times[from..to].to_vec(),
                 conditions: self.conditions[from..to].to_vec(),
+                taught: self.taught.as_ref().map(|taught| taught[from * values..to * values].to_vec()),
             }
         };
         (0..count).map(part).collect()
@@ -218,11 +244,13 @@ mod tests {
             noise: numbers(30),
             times: numbers(5),
             conditions: (0..5).map(|i| Condition::any(f64::from(i))).collect(),
+            taught: Some(numbers(30)),
         };
         let parts = batch.split(2);
         assert_eq!(parts.iter().map(|p| p.shape[0]).collect::<Vec<_>>(), [2, 3]);
         assert_eq!([&parts[0].data[..], &parts[1].data[..]].concat(), batch.data);
         assert_eq!([&parts[0].times[..], &parts[1].times[..]].concat(), batch.times);
+        assert_eq!(parts[1].taught.as_ref().unwrap(), &parts[1].data);
         assert_eq!((parts[1].conditions[0].bpm, parts[1].noise[0]), (2.0, 12.0));
         assert_eq!((batch.split(9).len(), batch.split(1)), (5, vec![batch.clone()]));
     }

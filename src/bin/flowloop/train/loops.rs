@@ -10,6 +10,7 @@ use flowloop::dataset::{self, Dataset, Length, ScanOptions, Sides};
 use flowloop::device::Adapter;
 use flowloop::model::{Generator, Model};
 use flowloop::training::latents::{self, Encoded, LatentSet};
+use flowloop::training::sharpen::Sharpened;
 use flowloop::training::straighten;
 use rayon::prelude::*;
 
@@ -140,5 +141,12 @@ impl Train {
         });
         drop(progress);
         made.map_err(|_| anyhow!("stopped before the training began; nothing was written"))
+    }
+
+    /// What --sharpen learns from.
+    pub(super) fn teacher(&self, base: Option<&Model>, adapter: &Adapter) -> anyhow::Result<Option<Sharpened>> {
+        let (Some(worse), Some(base)) = (&self.sharpen, base) else { return Ok(None) };
+        let worse = super::named(worse)?;
+        Ok(Some(Sharpened::new(base.clone(), worse, adapter).map_err(|e| anyhow!("--sharpen: {e}"))?))
     }
 }

@@ -12,6 +12,7 @@ use flowloop::flow::objective::TimeSampling;
 use flowloop::flow::unet::{UNetConfig, weights_of};
 use flowloop::model::{Header, Model, Precision, VERSION};
 use flowloop::training::latents::{LatentLoop, LatentSet};
+use flowloop::training::sharpen::Sharpened;
 use flowloop::training::{Judged, Trainer, TrainingConfig, checkpoint, constant_loss, straighten};
 
 pub(crate) mod loops;
@@ -37,7 +38,7 @@ pub struct Train {
     /// and labels are taken over
     #[arg(long, conflicts_with_all = ["latents", "widths", "blocks", "stem"])]
     from: Option<PathBuf>,
-    /// Step size; left out, 8e-4, or 2e-4 with --from
+    /// Step size; left out, 8e-4, 2e-4 with --from, or 6e-5 with --sharpen
     #[arg(long)]
     learning_rate: Option<f64>,
     /// Channels of the layers, from the outside in
@@ -53,6 +54,10 @@ pub struct Train {
     /// model ties to it
     #[arg(long, requires = "from", value_name = "PAIRS")]
     straighten: Option<usize>,
+    /// Make --from better than what it learnt from loops: learn to go farther from what this worse model does, the
+    /// same one as it was earlier in its training, or what it went on from (a file, or the word factory)
+    #[arg(long, requires = "from", conflicts_with = "straighten", value_name = "WORSE")]
+    sharpen: Option<PathBuf>,
     /// Share of the loops held out
     #[arg(long, default_value_t = 0.1)]
     validation: f64,
@@ -90,7 +95,11 @@ impl Train {
     pub fn run(mut self) -> anyhow::Result<()> {
         ensure!(self.steps > 0 && self.every > 0, "--steps and --every must be at least 1");
         ensure!((1..=4096).contains(&self.batch), "--batch must be between 1 and 4096");
-        let rate = self.learning_rate.unwrap_or(if self.from.is_some() { 2e-4 } else { 8e-4 });
+        let rate = self.learning_rate.unwrap_or(match (&self.sharpen, &self.from) {
+            (Some(_), _) => 6e-5,
+            (None, Some(_)) => 2e-4,
+            (None, None) => 8e-4,
+        });
         ensure!(rate.is_finite() && rate > 0.0, "--learning-rate must be positive");
         ensure!((0.0..0.9).contains(&self.validation), "--validation must be 0 or more and below 0.9");
         // Before minutes of reading: the settings, the output and the device.
@@ -103,9 +112,12 @@ impl Train {
         self.check_output()?;
         let devices = self.devices()?;
         ensure!(self.straighten != Some(0), "--straighten must be at least 1");
+        let teacher = self.teacher(base.as_ref(), &devices[0])?;
         let set = self.latent_set(base.as_ref())?;
+        let unknown = teacher.as_ref().map(|teacher| teacher.unknown(&set.labels).join(", ")).unwrap_or_default();
+        ensure!(unknown.is_empty(), "--sharpen: --from knows no loops of {unknown}; leave them out");
         let stop = super::interruption()?;
-        let learn = || self.learn(set, base.as_ref(), rate, &devices, &stop);
+        let learn = || self.learn(set, base.as_ref(), teacher, rate, &devices, &stop);
         match device::guarded(learn) {
             Ok(Ok(())) => Ok(()),
             // Whatever failed, a lost connection is why.
@@ -122,6 +134,7 @@ impl Train {
         &self,
         set: LatentSet,
         base: Option<&Model>,
+        teacher: Option<Sharpened>,
         rate: f64,
         devices: &[Adapter],
         stop: &AtomicBool,
@@ -145,7 +158,8 @@ impl Train {
         let (batch, seed) = (self.batch, self.seed);
         let config = TrainingConfig { batch, learning_rate: rate, seed, times, ..TrainingConfig::default() };
         let folder = checkpoint_folder(&self.output);
-        let data = set.digest() + base.map_or("", |b| &b.hash);
+        let worse = teacher.as_ref().map(Sharpened::worse);
+        let data = set.digest() + base.map_or("", |b| &b.hash) + worse.unwrap_or("");
         if self.fresh {
             checkpoint::remove(&folder);
         }
@@ -166,9 +180,12 @@ impl Train {
         if !self.output.exists() {
             trainer.forget_best();
         }
+        if let Some(teacher) = teacher {
+            trainer.learn_from(Box::new(teacher));
+        }
         trainer.share_with(&devices[1..].iter().map(|a| a.device.clone()).collect::<Vec<_>>());
         let trainer = self.train(trainer, &set, &data, &folder, devices, stop)?;
-        self.measure(&heard, &devices[0])?;
+        self.measure(&heard, base, &devices[0])?;
         println!("{}", self.ended(&trainer));
         Ok(())
     }
@@ -225,10 +242,7 @@ impl Train {
     /// The model to go on from.
     fn base(&self) -> anyhow::Result<Option<Model>> {
         let Some(path) = &self.from else { return Ok(None) };
-        let model = match path.as_os_str() == "factory" && !path.exists() {
-            true => super::model_of(None)?,
-            false => super::model_of(Some(path))?,
-        };
+        let model = named(path)?;
         ensure!(
             model.codec.is_some(),
             "--from: this model has no codec of its own; choose one that `flowloop train` made"
@@ -269,7 +283,7 @@ impl Train {
         stop: &AtomicBool,
     ) -> anyhow::Result<Trainer> {
         let held_out = &set.validation[..set.validation.len().min(VALIDATED)];
-        if !held_out.is_empty() {
+        if !held_out.is_empty() && self.sharpen.is_none() {
             println!("predicting a constant would give validation loss {:.4}", constant_loss(held_out));
         }
         let names: Vec<&str> = devices.iter().map(|a| a.name.as_str()).collect();
@@ -312,14 +326,20 @@ impl Train {
         self.patience > 0 && trainer.best().is_some_and(long)
     }
 
-    /// Measures what the model makes, for generating to go by. Only a model with a codec is heard.
-    fn measure(&self, heard: &[LatentLoop], adapter: &Adapter) -> anyhow::Result<()> {
+    /// Measures what the model makes, for generating to go by. Only a model with a codec is heard. What was measured of
+    /// the model that a sharpened one comes from is kept: it is to go beyond what that one does, and measured anew it
+    /// would be brought back.
+    fn measure(&self, heard: &[LatentLoop], base: Option<&Model>, adapter: &Adapter) -> anyhow::Result<()> {
         let model = Model::load(&self.output)?;
         if model.codec.is_none() {
             return Ok(());
         }
-        super::calibrate::measured(model, heard, adapter)?.save(&self.output, Precision::Half)?;
-        Ok(())
+        let measured = base.filter(|base| self.sharpen.is_some() && !base.drift.is_empty()).cloned();
+        let model = match measured {
+            Some(Model { spread, drift, levels, tuning, .. }) => Model { spread, drift, levels, tuning, ..model },
+            None => super::calibrate::measured(model, heard, adapter)?,
+        };
+        Ok(model.save(&self.output, Precision::Half)?)
     }
 
     /// The model, if it is the best so far, and a checkpoint; never of weights that are no numbers. The model
@@ -371,6 +391,12 @@ impl Train {
             hash: String::new(),
         }
     }
+}
+
+/// A model file, or the built-in one by the word factory.
+fn named(path: &Path) -> anyhow::Result<Model> {
+    let built_in = path.as_os_str() == "factory" && !path.exists();
+    super::model_of((!built_in).then_some(path))
 }
 
 /// What became of the first of these devices that was lost.
