@@ -65,6 +65,13 @@ impl Levels {
         self.training.len() / (self.bands * RANKS)
     }
 
+    /// These, with the runs of fewer than `below` steps of others, which were measured with the same codec and labels.
+    pub fn with_short_runs(mut self, others: Self, below: u32) -> Self {
+        self.generated.retain(|run| run.steps >= below);
+        self.generated.splice(0..0, others.generated.into_iter().filter(|run| run.steps < below));
+        self
+    }
+
     /// Those of a label, or of all loops, of runs whose whole way has `steps` steps.
     pub fn of(&self, label: Option<usize>, steps: f32) -> Curves<'_> {
         let (last, size) = (self.labels() - 1, self.bands * RANKS);

@@ -97,6 +97,13 @@ impl Tuning {
         Self { runs: made.iter().map(|(steps, made)| (*steps, rows(made).collect())).collect() }
     }
 
+    /// These, with the runs of fewer than `below` steps of others.
+    pub fn with_short_runs(mut self, others: Self, below: u32) -> Self {
+        self.runs.retain(|(steps, _)| *steps >= below);
+        self.runs.splice(0..0, others.runs.into_iter().filter(|(steps, _)| *steps < below));
+        self
+    }
+
     /// The filter of a label, or of all loops, for runs whose whole way has `steps` steps.
     pub fn of(&self, label: Option<usize>, steps: f32) -> Response {
         let (low, high, share) = neighbours(self.runs.iter().map(|run| run.0), steps);

@@ -190,6 +190,22 @@ impl Model {
         Self::bare(header, weights, vec![0.0; channels], vec![1.0; channels])
     }
 
+    /// The model, put right like `base`, a model of the same labels and codec, in runs of `from` steps and more, and by
+    /// its own measures in shorter ones.
+    pub fn put_right_like(mut self, base: &Self, from: u32) -> Self {
+        self.drift.retain(|drift| drift.steps < from);
+        self.drift.extend(base.drift.iter().filter(|drift| drift.steps >= from).cloned());
+        self.levels = match (base.levels.clone(), self.levels) {
+            (Some(long), Some(short)) => Some(long.with_short_runs(short, from)),
+            (long, short) => long.or(short),
+        };
+        self.tuning = match (base.tuning.clone(), self.tuning) {
+            (Some(long), Some(short)) => Some(long.with_short_runs(short, from)),
+            (long, short) => long.or(short),
+        };
+        self
+    }
+
     /// A net of latents without a codec, of which nothing was measured.
     fn bare(header: Header, weights: Weights, mean: Vec<f32>, std: Vec<f32>) -> Self {
         let (codec, spread, drift, levels, tuning, hash) = (None, None, Vec::new(), None, None, String::new());

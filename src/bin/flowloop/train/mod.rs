@@ -88,6 +88,8 @@ pub struct Train {
 
 /// Loops of the validation split that are looked at, at most.
 const VALIDATED: usize = 128;
+/// Solver steps from which on a sharpened model is put right as it was before.
+const SHARP_FROM: u32 = 8;
 /// Steps between two readings of the loss: reading it makes a GPU wait.
 const READ_EVERY: u64 = 10;
 
@@ -326,19 +328,22 @@ impl Train {
         self.patience > 0 && trainer.best().is_some_and(long)
     }
 
-    /// Measures what the model makes, for generating to go by. Only a model with a codec is heard. What was measured of
-    /// the model that a sharpened one comes from is kept: it is to go beyond what that one does, and measured anew it
-    /// would be brought back.
+    /// Measures what the model makes, for generating to go by. Only a model with a codec is heard. A sharpened one is to
+    /// go beyond what the one that it comes from does: put right by its own measures, it would be brought back, so those
+    /// of the other are kept but for short runs.
     fn measure(&self, heard: &[LatentLoop], base: Option<&Model>, adapter: &Adapter) -> anyhow::Result<()> {
-        let model = Model::load(&self.output)?;
+        let mut model = Model::load(&self.output)?;
         if model.codec.is_none() {
             return Ok(());
         }
-        let measured = base.filter(|base| self.sharpen.is_some() && !base.drift.is_empty()).cloned();
-        let model = match measured {
-            Some(Model { spread, drift, levels, tuning, .. }) => Model { spread, drift, levels, tuning, ..model },
-            None => super::calibrate::measured(model, heard, adapter)?,
-        };
+        let base = base.filter(|base| self.sharpen.is_some() && !base.drift.is_empty());
+        if let Some(base) = base {
+            model.spread.clone_from(&base.spread);
+        }
+        let mut model = super::calibrate::measured(model, heard, adapter)?;
+        if let Some(base) = base {
+            model = model.put_right_like(base, SHARP_FROM);
+        }
         Ok(model.save(&self.output, Precision::Half)?)
     }
 
