@@ -115,6 +115,11 @@ fn a_model_is_pushed_away_from_a_worse_one() {
     let of = |all: &[(String, Vec<usize>, Vec<f32>)]| all.iter().find(|t| t.0 == "levels.16").unwrap().2.clone();
     assert_eq!(of(&before), of(&after));
     assert!(run(train(&better, &sharp, &[&sharpen[..], &["4"]].concat())).contains("going on from step 3"));
+    // At this step size nothing changes, and after a step that is no better it has done what it can.
+    let ended = place.path().join("ended.flow");
+    let still = ["--sharpen", text(&worse), "--learning-rate", "1e-12", "--every", "1", "--patience", "1"];
+    let said = run(train(&better, &ended, &still));
+    assert!(said.contains("followed no better") && !said.contains("memorise"), "{said}");
     let none = place.path().join("none.flow");
     let refused = |from, with, expected: &[&str]| {
         let args = train(from, &none, &["--sharpen", text(with), "--steps", "1"]);

@@ -16,7 +16,7 @@ use std::ops::Range;
 
 use burn::tensor::Tensor;
 
-use super::{Condition, Velocity};
+use super::{Condition, Velocity, each_loop};
 
 /// A guided net; both velocities are one evaluation of a batch twice as large.
 pub struct Guided<'a, V> {
@@ -33,7 +33,7 @@ impl<V: Velocity> Velocity for Guided<'_, V> {
             return self.net.velocity(x, t, conditions);
         }
         let batch = x.dims()[0];
-        let (start, time) = (x.clone(), spread(t.clone()));
+        let (start, time) = (x.clone(), each_loop(t.clone()));
         let both = [any.as_slice(), conditions].concat();
         let v = self.net.velocity(Tensor::cat(vec![x.clone(), x], 0), Tensor::cat(vec![t.clone(), t], 0), &both);
         let (any, wanted) = (v.clone().narrow(0, 0, batch), v.narrow(0, batch, batch));
@@ -57,16 +57,11 @@ pub struct Autoguided<'a> {
 impl Velocity for Autoguided<'_> {
     fn velocity(&self, x: Tensor<3>, t: Tensor<1>, conditions: &[Condition]) -> Tensor<3> {
         let [worse, better] = [self.worse, self.net].map(|net| net.velocity(x.clone(), t.clone(), conditions));
-        let time = spread(t);
+        let time = each_loop(t);
         let share = (time.clone() - self.sets_in.start) / (self.sets_in.end - self.sets_in.start);
         let strength = share.clamp(0.0, 1.0) * (self.strength - 1.0) + 1.0;
         pushed(x, time, [worse, better], strength)
     }
-}
-
-/// Times `[batch]` as `[batch, 1, 1]`.
-fn spread(t: Tensor<1>) -> Tensor<3> {
-    t.unsqueeze_dim::<2>(1).unsqueeze_dim::<3>(2)
 }
 
 /// The velocity at `x` as far beyond the better one as `strength` says, which is `[batch, 1, 1]` like `time`.
@@ -141,7 +136,7 @@ mod tests {
         let noise = crate::random::Philox::new(5, 0).normals(12);
         let x = Tensor::<3>::from_data(burn::tensor::TensorData::new(noise, [2, 2, 3]), &Device::flex());
         let t = Tensor::<1>::from_floats([0.9, 0.3], &Device::flex());
-        let time = spread(t.clone());
+        let time = each_loop(t.clone());
         let conditions = [2, 4].map(|label| Condition { label: Some(label), ..Condition::any(120.0) });
         let end = |strength: f32| {
             let v = Guided { net: &net, strength }.velocity(x.clone(), t.clone(), &conditions);

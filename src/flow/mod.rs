@@ -39,6 +39,11 @@ impl Condition {
     }
 }
 
+/// Times `[batch]` as `[batch, 1, 1]`.
+fn each_loop(t: Tensor<1>) -> Tensor<3> {
+    t.unsqueeze_dim::<2>(1).unsqueeze_dim::<3>(2)
+}
+
 /// A source of the velocity `v(x_t, t)`, the net of the flow.
 pub trait Velocity {
     /// `x`: `[batch, channel, frame]`; `t`: `[batch]` in 0..1; one condition per loop.

@@ -3,6 +3,7 @@
 
 use burn::tensor::Tensor;
 
+use super::each_loop;
 use super::solver::SHIFT;
 use crate::random::Philox;
 
@@ -58,7 +59,7 @@ impl TimeSampling {
 
 /// `x_t` for data and noise `[batch, channel, frame]` and times `[batch]`.
 pub fn interpolate(data: Tensor<3>, noise: Tensor<3>, t: Tensor<1>) -> Tensor<3> {
-    let t = t.unsqueeze_dim::<2>(1).unsqueeze_dim::<3>(2);
+    let t = each_loop(t);
     data * (t.ones_like() - t.clone()) + noise * t
 }
 

@@ -18,7 +18,7 @@ pub struct Preconditioning {
 impl Preconditioning {
     /// For times `[batch]`.
     pub fn at(t: &Tensor<1>) -> Self {
-        let t = t.clone().unsqueeze_dim::<2>(1).unsqueeze_dim::<3>(2);
+        let t = super::each_loop(t.clone());
         let rest = t.ones_like() - t.clone();
         let scale = (rest.clone().powi_scalar(2) + t.clone().powi_scalar(2)).sqrt().recip();
         Self { skip: (rest - t) * scale.clone().powi_scalar(2), scale }

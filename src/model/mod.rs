@@ -195,14 +195,10 @@ impl Model {
     pub fn put_right_like(mut self, base: &Self, from: u32) -> Self {
         self.drift.retain(|drift| drift.steps < from);
         self.drift.extend(base.drift.iter().filter(|drift| drift.steps >= from).cloned());
-        self.levels = match (base.levels.clone(), self.levels) {
-            (Some(long), Some(short)) => Some(long.with_short_runs(short, from)),
-            (long, short) => long.or(short),
-        };
-        self.tuning = match (base.tuning.clone(), self.tuning) {
-            (Some(long), Some(short)) => Some(long.with_short_runs(short, from)),
-            (long, short) => long.or(short),
-        };
+        let levels = base.levels.clone().into_iter().chain(self.levels);
+        self.levels = levels.reduce(|long, short| long.with_short_runs(short, from));
+        let tuning = base.tuning.clone().into_iter().chain(self.tuning);
+        self.tuning = tuning.reduce(|long, short| long.with_short_runs(short, from));
         self
     }
 

@@ -230,9 +230,7 @@ impl ModuleVisitor for Named {
 mod tests {
     use super::*;
     use crate::flow::unet::{UNetConfig, weights_of};
-    use crate::model::Spread;
-    use crate::random::Philox;
-    use crate::training::latents::{LatentLoop, LatentSet};
+    use crate::training::latents::LatentSet;
     use crate::training::{Trainer, TrainingConfig};
 
     #[test]
@@ -257,26 +255,7 @@ mod tests {
 
     #[test]
     fn several_devices_learn_what_one_does() {
-        let one = |i: u64| LatentLoop {
-            frames: 8,
-            values: Philox::new(1, i).normals(4 * 8),
-            bpm: 120.0,
-            label: None,
-            mode: None,
-            shares: None,
-            noise: None,
-        };
-        let set = LatentSet {
-            channels: 4,
-            training: (0..6).map(one).collect(),
-            validation: Vec::new(),
-            labels: Vec::new(),
-            keyed: Vec::new(),
-            mean: vec![0.0; 4],
-            std: vec![1.0; 4],
-            spread: Spread::standard(4),
-            codec: None,
-        };
+        let set = LatentSet::of_noise(4, 8, 6);
         let device = Device::flex();
         let trained = |others: usize| {
             let config = TrainingConfig { batch: 5, warm_up: 1, learning_rate: 1e-3, ..TrainingConfig::default() };

@@ -100,9 +100,7 @@ mod tests {
     use super::*;
     use crate::device;
     use crate::flow::unet::UNetConfig;
-    use crate::model::Spread;
-    use crate::random::Philox;
-    use crate::training::latents::{LatentLoop, LatentSet};
+    use crate::training::latents::LatentSet;
     use crate::training::{Trainer, TrainingConfig};
 
     fn model(seed: u64) -> Model {
@@ -113,26 +111,8 @@ mod tests {
 
     #[test]
     fn the_push_is_learnt() {
-        let one = |i: u64| LatentLoop {
-            frames: 8,
-            values: Philox::new(1, i).normals(4 * 8),
-            bpm: 120.0,
-            label: None,
-            mode: None,
-            shares: None,
-            noise: None,
-        };
-        let set = LatentSet {
-            channels: 4,
-            training: (0..20).map(one).collect(),
-            validation: (20..30).map(one).collect(),
-            labels: Vec::new(),
-            keyed: Vec::new(),
-            mean: vec![0.0; 4],
-            std: vec![1.0; 4],
-            spread: Spread::standard(4),
-            codec: None,
-        };
+        let mut set = LatentSet::of_noise(4, 8, 30);
+        set.validation = set.training.split_off(20);
         let (better, worse) = (model(1), model(2));
         let config = TrainingConfig { batch: 8, warm_up: 1, learning_rate: 1e-3, ..TrainingConfig::default() };
         let from = (&better.header.net, &better.weights);

@@ -126,7 +126,6 @@ impl Work<'_> {
 mod tests {
     use super::*;
     use crate::flow::unet::{UNet, UNetConfig};
-    use crate::model::Spread;
 
     #[test]
     fn real_loops_get_a_noise_and_noise_gets_a_loop() {
@@ -135,26 +134,9 @@ mod tests {
             UNetConfig { stem: 32, last_width: 32, blocks: 1, preconditioned: true, ..UNetConfig::plain(4, 32, 1) };
         // Untrained it is the linear prediction, which leads every noise to itself: its slopes sum to 0.
         let teacher = UNet::new(&net, &device);
-        let one = |i: u64, frames: usize| LatentLoop {
-            frames,
-            values: Philox::new(i, 1).normals(4 * frames),
-            bpm: 120.0,
-            label: None,
-            mode: None,
-            shares: None,
-            noise: None,
-        };
-        let set = LatentSet {
-            channels: 4,
-            training: (0..6).map(|i| one(i, 8 + 8 * (i as usize % 2))).collect(),
-            validation: (6..9).map(|i| one(i, 8)).collect(),
-            labels: Vec::new(),
-            keyed: Vec::new(),
-            mean: vec![0.0; 4],
-            std: vec![1.0; 4],
-            spread: Spread::standard(4),
-            codec: None,
-        };
+        let mut set = LatentSet::of_noise(4, 8, 6);
+        set.validation = set.training.split_off(3);
+        set.training.extend(LatentSet::of_noise(4, 16, 3).training);
         let real: Vec<Vec<f32>> = set.training.iter().map(|l| l.values.clone()).collect();
         let wanted = Pairs { count: 20, held_out: 2, steps: 16, shift: 1.0 };
         let mut heard = 0;

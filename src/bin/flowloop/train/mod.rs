@@ -198,6 +198,9 @@ impl Train {
         let best = trainer.best().filter(|best| best.step < step);
         let which = best.map_or(String::new(), |best| format!(", as it was at its best, at step {}", best.step));
         match (step < self.steps, self.learnt(trainer)) {
+            (true, true) if self.sharpen.is_some() => format!(
+                "ended at step {step}: {output}{which}. The two models were followed no better since (--patience 0 goes on all the same)"
+            ),
             (true, true) => format!(
                 "ended at step {step}: {output}{which}. Held-out loops were learnt no better since: more steps would only memorise (--patience 0 makes them all the same); more loops would help"
             ),
