@@ -17,7 +17,7 @@ use crate::device::{self, Adapter, remote};
 use crate::flow::guidance::Guided;
 use crate::flow::noise;
 use crate::flow::packed::PackedUNet;
-use crate::flow::solver::{Path, Renewal, SolveError, Solver};
+use crate::flow::solver::{Correction, Path, Renewal, SolveError, Solver};
 use crate::flow::unet::{UNet, Weights};
 use crate::flow::{Condition, Velocity};
 use crate::kernel::{Cpu, Storage};
@@ -266,6 +266,11 @@ impl Generator {
     /// Whether it is known how runs whose noise is renewed drift.
     pub(super) fn renews(&self) -> bool {
         self.model.drift.iter().any(|drift| drift.renewed)
+    }
+
+    /// What puts right a run of so many steps of the usual solver, without renewed noise.
+    pub fn correction(&self, steps: u32) -> Box<dyn Correction + '_> {
+        Box::new(self.steady(steps as f32, false))
     }
 
     /// Puts right a run whose whole way has `steps` steps, with or without renewed noise.

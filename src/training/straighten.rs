@@ -2,7 +2,8 @@
 //! from such pairs, the paths from noise to loops become straighter, and a straight path is one step.
 //!
 //! Half of the pairs are real loops with the noise that the teacher's flow, run backwards, leads to: the
-//! student so keeps to real loops. The others are noise with what the teacher makes of it.
+//! student so keeps to real loops. The others are noise with what the teacher makes of it, put right step by step as in
+//! any of its runs.
 //!
 //! Sources: reflow: Liu, Gong and Liu, 2022 (arXiv 2209.03003); real loops: Lee et al., 2024 (arXiv 2405.20320).
 
@@ -12,7 +13,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::latents::{LatentLoop, LatentSet};
 use crate::flow::objective::TimeSampling;
-use crate::flow::solver::{Path, SolveError, Solver};
+use crate::flow::solver::{Correction, Path, SolveError, Solver};
 use crate::flow::{Condition, Velocity, noise};
 use crate::random::Philox;
 
@@ -30,15 +31,16 @@ pub struct Pairs {
     pub count: usize,
     /// Pairs to judge by, of held-out loops.
     pub held_out: usize,
-    /// Solver steps (Heun) of the teacher.
+    /// Solver steps of the teacher, Heun's on the way back.
     pub steps: u32,
     /// How they lie ([`crate::flow::solver::shifted`]).
     pub shift: f32,
 }
 
-/// Replaces the loops of `set` by pairs. `progress` hears (pairs done, all) and may cancel.
+/// Replaces the loops of `set` by pairs; `correction` puts the teacher's runs right. `progress` hears (pairs done, all) and may cancel.
 pub fn pairs(
     teacher: &dyn Velocity,
+    correction: Option<&dyn Correction>,
     mut set: LatentSet,
     wanted: Pairs,
     seed: u64,
@@ -57,7 +59,7 @@ pub fn pairs(
     let mut held_out = std::mem::take(&mut set.validation);
     held_out.truncate(wanted.held_out);
     let all = wanted.count + held_out.len();
-    let mut work = Work { teacher, wanted, channels: set.channels, device, done: 0, all, progress };
+    let mut work = Work { teacher, correction, wanted, channels: set.channels, device, done: 0, all, progress };
     let mut training = work.each(inverted.into_iter().map(|(_, one)| one).collect(), Work::invert)?;
     training.extend(work.each(generated.collect(), Work::generate)?);
     let validation = work.each(held_out, Work::invert)?;
@@ -66,6 +68,7 @@ pub fn pairs(
 
 struct Work<'a> {
     teacher: &'a dyn Velocity,
+    correction: Option<&'a dyn Correction>,
     wanted: Pairs,
     channels: usize,
     device: &'a Device,
@@ -116,7 +119,10 @@ impl Work<'_> {
         let path = Path { shift: self.wanted.shift, ..Path::new(self.wanted.steps, &conditions) };
         let x = match backwards {
             true => Solver::Heun.invert(self.teacher, x, &path, &mut progress),
-            false => Solver::Heun.solve(self.teacher, x, &path, &mut progress),
+            false => {
+                let path = Path { correction: self.correction, ..path };
+                Solver::default().solve(self.teacher, x, &path, &mut progress)
+            }
         }?;
         Ok(x.into_data().try_into_vec().expect("latents are 32-bit floats"))
     }
@@ -140,7 +146,7 @@ mod tests {
         let real: Vec<Vec<f32>> = set.training.iter().map(|l| l.values.clone()).collect();
         let wanted = Pairs { count: 20, held_out: 2, steps: 16, shift: 1.0 };
         let mut heard = 0;
-        let made = pairs(&teacher, set.clone(), wanted, 1, &device, &mut |done, all| {
+        let made = pairs(&teacher, None, set.clone(), wanted, 1, &device, &mut |done, all| {
             assert!(done <= all && all == 22);
             heard += 1;
             ControlFlow::Continue(())
@@ -155,7 +161,7 @@ mod tests {
             let apart = noise.iter().zip(&pair.values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(apart < 0.05, "{apart}");
         }
-        let stopped = pairs(&teacher, set, wanted, 1, &device, &mut |_, _| ControlFlow::Break(()));
+        let stopped = pairs(&teacher, None, set, wanted, 1, &device, &mut |_, _| ControlFlow::Break(()));
         assert_eq!(stopped.unwrap_err(), SolveError::Cancelled);
     }
 }
