@@ -269,8 +269,8 @@ impl Generator {
     }
 
     /// What puts right a run of so many steps of the usual solver, without renewed noise.
-    pub fn correction(&self, steps: u32) -> Box<dyn Correction + '_> {
-        Box::new(self.steady(steps as f32, false))
+    pub fn correction(&self, steps: u32) -> impl Correction + '_ {
+        self.steady(steps as f32, false)
     }
 
     /// Puts right a run whose whole way has `steps` steps, with or without renewed noise.

@@ -37,7 +37,8 @@ pub struct Pairs {
     pub shift: f32,
 }
 
-/// Replaces the loops of `set` by pairs; `correction` puts the teacher's runs right. `progress` hears (pairs done, all) and may cancel.
+/// Replaces the loops of `set` by pairs; `correction` puts right what the teacher makes. `progress` hears (pairs done,
+/// all) and may cancel.
 pub fn pairs(
     teacher: &dyn Velocity,
     correction: Option<&dyn Correction>,
@@ -133,6 +134,13 @@ mod tests {
     use super::*;
     use crate::flow::unet::{UNet, UNetConfig};
 
+    struct Silence;
+    impl Correction for Silence {
+        fn correct(&self, x: Tensor<3>, _: f32, _: f32) -> Tensor<3> {
+            x * 0.0
+        }
+    }
+
     #[test]
     fn real_loops_get_a_noise_and_noise_gets_a_loop() {
         let device = Device::flex();
@@ -161,6 +169,10 @@ mod tests {
             let apart = noise.iter().zip(&pair.values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(apart < 0.05, "{apart}");
         }
+        let made =
+            pairs(&teacher, Some(&Silence), set.clone(), wanted, 1, &device, &mut |_, _| ControlFlow::Continue(()));
+        let silent = made.unwrap().training.iter().filter(|pair| pair.values.iter().all(|v| *v == 0.0)).count();
+        assert_eq!(silent, 10, "what is made is put right, and real loops stay");
         let stopped = pairs(&teacher, None, set, wanted, 1, &device, &mut |_, _| ControlFlow::Break(()));
         assert_eq!(stopped.unwrap_err(), SolveError::Cancelled);
     }

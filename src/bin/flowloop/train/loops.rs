@@ -136,7 +136,7 @@ impl Train {
         let wanted = straighten::Pairs { count, held_out: VALIDATED, steps: TEACHER_STEPS, shift: base.header.shift };
         let mut progress = Progress::new(0, "asking the model that is gone on from");
         let right = teacher.correction(TEACHER_STEPS);
-        let (net, right, device) = (teacher.velocity(), Some(&*right), &adapter.device);
+        let (net, right, device) = (teacher.velocity(), Some(&right as _), &adapter.device);
         let made = straighten::pairs(net, right, set, wanted, self.seed, device, &mut |done, all| {
             progress.set(done as u64, all as u64);
             if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
