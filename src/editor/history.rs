@@ -1,7 +1,10 @@
 //! What was heard, as small circles in a row: click to recall, listen without changing what plays, keep
 //! with a star, compare two.
 
-use egui::{Align2, Rect, Response, Role, ScrollArea, Sense, Stroke, Ui, WidgetInfo, pos2, vec2};
+use std::sync::Arc;
+
+use egui::text::{LayoutJob, TextWrapping};
+use egui::{Align2, Galley, Painter, Rect, Response, Role, ScrollArea, Sense, Stroke, Ui, WidgetInfo, pos2, vec2};
 
 use super::button::{focus, icon_at, word};
 use super::icons::Icon;
@@ -107,13 +110,23 @@ fn entry(ui: &mut Ui, heard: &Heard, status: &Status, playing: Option<&Request>,
     let below = |y: f32| pos2(rect.center().x, rect.bottom() - y);
     let painter = ui.painter().with_clip_rect(rect.shrink(2.0).intersect(ui.clip_rect()));
     painter.text(below(17.0), Align2::CENTER_BOTTOM, &seed, font(SMALL), if on { ACCENT } else { TEXT });
-    let detail = recipe::short(request, &status.model);
-    painter.text(below(3.0), Align2::CENTER_BOTTOM, detail, font(SMALL), DIM);
+    let detail = fitted(&painter, recipe::short(request, &status.model), rect.width() - 4.0);
+    painter.galley(Align2::CENTER_BOTTOM.anchor_size(below(3.0), detail.size()).min, detail, DIM);
     marks(ui, rect, heard, status, session, response.contains_pointer());
     let what = recipe::describe(request, &status.model);
     let length = format!("{} beats at {:.2} bpm", request.beats, request.bpm());
     response.widget_info(|| WidgetInfo::selected(Role::Button, true, on, format!("Recall seed {seed}")));
     response.on_hover_text(format!("Recall {what}\n{length}"))
+}
+
+/// A line of text no wider than `width`: smaller where that is enough, else cut off.
+fn fitted(painter: &Painter, text: String, width: f32) -> Arc<Galley> {
+    let line = |size: f32| {
+        let mut job = LayoutJob::simple_singleline(text.clone(), font(size), DIM);
+        job.wrap = TextWrapping::truncate_at_width(width);
+        painter.layout_job(job)
+    };
+    [SMALL, 0.9 * SMALL].map(line).into_iter().find(|line| !line.elided).unwrap_or_else(|| line(0.8 * SMALL))
 }
 
 /// A star, a button to listen, and the letter of what is compared.
@@ -151,5 +164,27 @@ fn marks(ui: &Ui, rect: Rect, heard: &Heard, status: &Status, session: &Session,
         let place = Rect::from_center_size(pos2(rect.center().x, rect.top() + 34.0), vec2(16.0, 16.0));
         ui.painter().circle_filled(place.center(), 8.0, ACCENT);
         ui.painter().text(place.center(), Align2::CENTER_CENTER, NAMES[which], font(SMALL), ON_ACCENT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_becomes_smaller_before_it_is_cut_off() {
+        let ctx = egui::Context::default();
+        let seen = |text: &str| {
+            let mut seen = None;
+            drop(ctx.run_ui(egui::RawInput::default(), |ui| {
+                let line = fitted(ui.painter(), text.into(), ENTRY[0] - 4.0);
+                seen = Some((line.size(), line.elided));
+            }));
+            seen.unwrap()
+        };
+        let (short, long, too_long) = (seen("dnb 16"), seen("chords D#maj"), seen("drum & bass with a name F#m v3"));
+        assert!(!short.1 && !long.1 && too_long.1);
+        assert!(long.0.y < short.0.y, "{} {}", long.0.y, short.0.y);
+        assert!([short, long, too_long].iter().all(|(size, _)| size.x <= ENTRY[0] - 4.0));
     }
 }
