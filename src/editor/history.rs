@@ -108,9 +108,10 @@ fn entry(ui: &mut Ui, heard: &Heard, status: &Status, playing: Option<&Request>,
     }
     let seed = recipe::seed(request);
     let below = |y: f32| pos2(rect.center().x, rect.bottom() - y);
-    let painter = ui.painter().with_clip_rect(rect.shrink(2.0).intersect(ui.clip_rect()));
+    let inside = rect.shrink(2.0);
+    let painter = ui.painter().with_clip_rect(inside.intersect(ui.clip_rect()));
     painter.text(below(17.0), Align2::CENTER_BOTTOM, &seed, font(SMALL), if on { ACCENT } else { TEXT });
-    let detail = fitted(&painter, recipe::short(request, &status.model), rect.width() - 4.0);
+    let detail = fitted(&painter, recipe::short(request, &status.model), inside.width());
     painter.galley(Align2::CENTER_BOTTOM.anchor_size(below(3.0), detail.size()).min, detail, DIM);
     marks(ui, rect, heard, status, session, response.contains_pointer());
     let what = recipe::describe(request, &status.model);
@@ -126,7 +127,8 @@ fn fitted(painter: &Painter, text: String, width: f32) -> Arc<Galley> {
         job.wrap = TextWrapping::truncate_at_width(width);
         painter.layout_job(job)
     };
-    [SMALL, 0.9 * SMALL].map(line).into_iter().find(|line| !line.elided).unwrap_or_else(|| line(0.8 * SMALL))
+    let sizes = [SMALL, 0.9 * SMALL].into_iter();
+    sizes.map(line).find(|line| !line.elided).unwrap_or_else(|| line(0.8 * SMALL))
 }
 
 /// A star, a button to listen, and the letter of what is compared.
