@@ -81,6 +81,27 @@ fn a_model_for_few_steps_is_made_of_another() {
     assert!(after.weights != before.weights, "it learnt something");
     // The pairs are made again just so: the run goes on.
     assert!(train("4").contains("going on from step 3"));
+
+    // And on, by what cannot be told from the loops.
+    let few = place.path().join("few.flow");
+    let distil =
+        |from, to, steps| ["train", text(&loops), "--from", from, "-o", to, "--distil", text(&base), "--steps", steps];
+    let more = ["--batch", "4", "--device", "cpu"];
+    let said = works(&[&distil(text(&fast), text(&few), "3")[..], &more].concat());
+    assert!(said.contains("done at step 3") && said.contains("the discriminator's loss"), "{said}");
+    let made = Model::load(&few).unwrap();
+    assert!(made.header.distilled && !after.header.distilled);
+    assert!(made.drift.iter().any(|drift| drift.renewed), "runs with new noise are measured");
+    assert!(works(&["inspect", text(&few)]).contains("few steps"));
+    let said = works(&[&distil(text(&fast), text(&few), "4")[..], &more].concat());
+    assert!(said.contains("going on from step 3"), "{said}");
+    let none = place.path().join("none.flow");
+    let refused = |from, expected: &[&str]| fails(&[&distil(from, text(&none), "1")[..], &more].concat(), expected);
+    refused(text(&few), &["--from", "few steps", "straightened"]);
+    let one = place.path().join("one.flow");
+    tiny_model(&["kicks"]).save(&one, Precision::Full).unwrap();
+    refused(text(&one), &["--distil", "labels"]);
+    refused(text(&base), &["--distil", "the same", "--straighten"]);
 }
 
 #[test]

@@ -2,9 +2,9 @@
 //!
 //! Euler: `x += dt * net(x, t); t -= dt`, `dt = from / steps`. Adams (Adams and Bashforth, 1883, of two
 //! steps): the slope in the middle of the step, in a line with the one before, at Euler's cost; its first step is
-//! Euler's. Heun (Karras et al., 2022, arXiv 2206.00364, algorithm 1): the mean of the slopes at both ends of each
-//! step, at twice the cost; its last step is Euler's, for nothing is learnt at t = 0. The last two may take shorter
-//! steps where there is much noise ([`shifted`]).
+//! Euler's, and so are all where all noise is renewed. Heun (Karras et al., 2022, arXiv 2206.00364, algorithm 1): the
+//! mean of the slopes at both ends of each step, at twice the cost; its last step is Euler's, for nothing is learnt at
+//! t = 0. The last two may take shorter steps where there is much noise ([`shifted`]).
 
 use std::ops::ControlFlow;
 
@@ -163,10 +163,12 @@ impl Solver {
             let dt = t(step) - t(step + 1);
             let v = net.velocity(x.clone(), at(step), conditions);
             let slope = match self {
-                Solver::Adams => match before.replace((v.clone(), dt)) {
-                    Some((before, dt_before)) => v.clone() + (v - before) * (0.5 * dt / dt_before),
-                    None => v,
-                },
+                Solver::Adams if renewal.is_none_or(|renewal| renewal.share < 1.0) => {
+                    match before.replace((v.clone(), dt)) {
+                        Some((before, dt_before)) => v.clone() + (v - before) * (0.5 * dt / dt_before),
+                        None => v,
+                    }
+                }
                 Solver::Heun if step + 1 < steps || to > 0.0 => {
                     let ahead = x.clone() + v.clone() * dt;
                     (v + net.velocity(ahead, at(step + 1), conditions)) * 0.5

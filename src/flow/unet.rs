@@ -60,7 +60,7 @@ const TIME_OCTAVES: usize = 6;
 /// Value of the input of the label, or the mode, that is wanted: one input among many would be learnt slowly.
 const WANTED: f32 = 4.0;
 /// Width of the condition given to blocks.
-const CONDITION: usize = 256;
+pub(crate) const CONDITION: usize = 256;
 /// Bounds that keep a hostile configuration from asking for all memory.
 const MAX_WIDTH: usize = 16_384;
 const MAX_LAYERS: usize = 12;
@@ -127,6 +127,12 @@ impl UNetConfig {
     pub fn told(self, labels: usize, keys: bool) -> Self {
         let labels = if self.conditioned() { labels } else { 0 };
         Self { labels, keys: keys && self.conditioned(), ..self }
+    }
+
+    /// Channels of the features of each depth ([`UNet::features`]).
+    pub(crate) fn depths(&self) -> impl Iterator<Item = usize> {
+        let stem = (self.stem > 0).then_some(self.stem);
+        stem.into_iter().chain(self.widths.iter().copied())
     }
 
     fn conditioned(&self) -> bool {
@@ -294,25 +300,44 @@ impl Velocity for UNet {
 }
 
 impl UNet {
-    fn predict(&self, x: Tensor<3>, t: Tensor<1>, conditions: &[Condition]) -> Tensor<3> {
-        let padding = self.config.padding;
+    /// What the net makes of latents in noise on its way down, `[batch, frame, channel]` at each depth
+    /// ([`UNetConfig::depths`]), and of what it is told, `[batch, condition]` (0 where it is told nothing).
+    pub(crate) fn features(&self, x: Tensor<3>, t: Tensor<1>, conditions: &[Condition]) -> (Vec<Tensor<3>>, Tensor<2>) {
+        let x = if self.config.preconditioned { x * Preconditioning::at(&t).scale } else { x };
         let condition = self.condition(&t, conditions);
-        let steer = |blocks: &[Block], mut h: Tensor<3>| {
-            for block in blocks {
-                h = block.forward(h, condition.as_ref().expect("blocks have a condition"), padding);
-            }
-            h
-        };
+        let depths = self.skips(x, condition.as_ref());
+        (depths, condition.unwrap_or_else(|| Tensor::zeros([conditions.len(), CONDITION], &t.device())))
+    }
+
+    fn steer(&self, blocks: &[Block], mut h: Tensor<3>, condition: Option<&Tensor<2>>) -> Tensor<3> {
+        for block in blocks {
+            h = block.forward(h, condition.expect("blocks have a condition"), self.config.padding);
+        }
+        h
+    }
+
+    /// The way down, after each of its depths.
+    fn skips(&self, x: Tensor<3>, condition: Option<&Tensor<2>>) -> Vec<Tensor<3>> {
+        let padding = self.config.padding;
         let mut h = self.with_phases(x.swap_dims(1, 2));
         let mut skips = Vec::with_capacity(self.down.len() + 1);
         if let Some(stem) = self.stem.first() {
-            h = steer(&self.stem_blocks, conv3(stem, &h, padding));
+            h = self.steer(&self.stem_blocks, conv3(stem, &h, padding), condition);
             skips.push(h.clone());
         }
         for (layer, blocks) in self.down.iter().zip(&self.down_blocks) {
-            h = steer(blocks, relu(down(layer, &h, padding)));
+            h = self.steer(blocks, relu(down(layer, &h, padding)), condition);
             skips.push(h.clone());
         }
+        skips
+    }
+
+    fn predict(&self, x: Tensor<3>, t: Tensor<1>, conditions: &[Condition]) -> Tensor<3> {
+        let padding = self.config.padding;
+        let condition = self.condition(&t, conditions);
+        let steer = |blocks: &[Block], h: Tensor<3>| self.steer(blocks, h, condition.as_ref());
+        let mut skips = self.skips(x, condition.as_ref());
+        let mut h = skips.last().expect("a net has layers").clone();
         let time = relu(self.time_inner.forward(t.unsqueeze_dim::<2>(1)));
         let time = relu(self.time_outer.forward(time)).unsqueeze_dim::<3>(1);
         h = steer(&self.deep_blocks, conv3(&self.bottleneck, &h, padding) + time);

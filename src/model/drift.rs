@@ -11,7 +11,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::Generator;
 use super::generator::{GenerateError, Progress};
-use super::job::{RENEWED, RENEWING};
+use super::job::RENEWING;
 use super::spread::{self, Spread, Turn, WRONG};
 use crate::codec::{LATENTS_PER_BEAT, neighbours};
 use crate::flow::solver::{Correction, Path, Renewal, Solver, unshifted};
@@ -24,7 +24,7 @@ use crate::key::Mode;
 pub struct Drift {
     /// Steps of the run, from t = 1 to t = 0.
     pub steps: u32,
-    /// Part of its noise was renewed at each step ([`RENEWED`]).
+    /// Noise was renewed at each step ([`super::Header::renewed`]).
     pub renewed: bool,
     /// `[step, component]`: means after each step, beyond those of training.
     pub mean: Vec<f32>,
@@ -188,8 +188,8 @@ impl Correction for Measuring<'_> {
     }
 }
 
-/// Measures a model on loops of all its labels, and both modes, in turn; where it knows keys, also with renewed noise.
-/// `progress` hears (evaluations done, all).
+/// Measures a model on loops of all its labels, and both modes, in turn; where any are made so, also with renewed
+/// noise. `progress` hears (evaluations done, all).
 pub fn measure(generator: &Generator, progress: &mut Progress<'_>) -> Result<Vec<Drift>, GenerateError> {
     let Some(wanted) = &generator.model().spread else { return Ok(Vec::new()) };
     let header = &generator.model().header;
@@ -207,10 +207,10 @@ pub fn measure(generator: &Generator, progress: &mut Progress<'_>) -> Result<Vec
     let conditions: Vec<Condition> =
         (0..LOOPS).map(|i| Condition { bpm: 120.0, label: label(i), mode: mode(i) }).collect();
     let new = |step| drawn(noise::renewed(0, step));
-    let renewal = Renewal { share: RENEWED, noise: &new };
+    let renewal = header.renewed(net.keys).map(|share| Renewal { share, noise: &new });
     let mut runs: Vec<_> = STEPS.map(|steps| (steps, None)).into();
-    let renewing = STEPS.into_iter().filter(|steps| net.keys && *steps as f32 <= RENEWING);
-    runs.extend(renewing.map(|steps| (steps, Some(&renewal))));
+    let renewing = STEPS.into_iter().filter(|steps| renewal.is_some() && *steps as f32 <= RENEWING);
+    runs.extend(renewing.map(|steps| (steps, renewal.as_ref())));
     let (all, mut done) = (runs.iter().map(|(steps, _)| steps).sum(), 0);
     let mut measured = Vec::new();
     for (steps, renewal) in runs {

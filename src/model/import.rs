@@ -31,6 +31,7 @@ pub fn import_pytorch(checkpoint: &Path, mean_std: Option<&Path>, padding: Paddi
         labels: Vec::new(),
         keyed: Vec::new(),
         shift: 1.0,
+        distilled: false,
         codec: None,
         trained_steps: 0,
     };

@@ -140,11 +140,10 @@ impl Job {
     }
 
     /// Deviation of the noise that takes the place of part of what is left after each step; None where nothing is
-    /// renewed. It does tones good and hits harm, so only loops in keys are made so, and only by the solver that was
-    /// measured so.
-    pub(super) fn renewal(&self) -> Option<f32> {
-        let renews = self.key.is_some() && self.solver == Solver::Adams;
-        renews.then(|| RENEWED * (RENEWING / self.steps_of_the_whole()).min(1.0).sqrt())
+    /// renewed: only by the solver that was measured so.
+    pub(super) fn renewal(&self, header: &Header) -> Option<f32> {
+        let share = header.renewed(self.key.is_some()).filter(|_| self.solver == Solver::Adams)?;
+        Some(if share < 1.0 { share * (RENEWING / self.steps_of_the_whole()).min(1.0).sqrt() } else { share })
     }
 
     /// The noise that is renewed after a step, likewise.
@@ -260,13 +259,17 @@ mod tests {
     #[test]
     fn noise_is_renewed_in_keys_by_the_solver_that_was_measured_so() {
         let job = Job { seed: 7, key: Key::from_number(9), ..Job::default() };
-        let renewal = |steps| Job { steps, ..job }.renewal().unwrap();
+        let mut header = Model::fresh("keys or none", crate::flow::unet::UNetConfig::plain(4, 8, 1)).header;
+        let renewal = |steps| Job { steps, ..job }.renewal(&header).unwrap();
         assert_eq!([1, 8, 16].map(renewal), [RENEWED; 3]);
         assert!((64.0 * renewal(64).powi(2) - 16.0 * RENEWED.powi(2)).abs() < 1e-4, "as much in all");
         assert_eq!([8, 16, 64].map(|steps| Job { steps, ..job }.whole_steps()), [8.0, 16.0, 16.0]);
         let without =
             [Job { key: None, ..job }, Job { solver: Solver::Euler, ..job }, Job { solver: Solver::Heun, ..job }];
-        assert!(without.iter().all(|job| job.renewal().is_none()));
+        assert!(without.iter().all(|job| job.renewal(&header).is_none()));
+        header.distilled = true;
+        assert_eq!(Job { key: None, steps: 64, ..job }.renewal(&header), Some(1.0), "made for it");
+        assert_eq!(without[1].renewal(&header), None);
         let new = |job: Job, step| job.renewed(step, 8, 16);
         let varied = Job { variation: 500, ..job };
         let all = [job.noise(8, 16), new(job, 0), new(job, 1), new(varied, 0), new(Job { take: 1, ..varied }, 0)];

@@ -2,7 +2,6 @@
 //! a model.
 
 use super::generator::{GenerateError, Generator, Progress};
-use super::job::RENEWED;
 use crate::codec::tuning::{Shares, shares};
 use crate::codec::{Latents, Levels, MEASURED_RUNS, Tuning};
 use crate::flow::solver::{Path, Renewal, Solver};
@@ -75,12 +74,11 @@ pub fn measure(
             let frames = one.values.len() / channels;
             let drawn = |stream| noise::of_seed(FIRST_SEED + i as u64, stream, channels, frames);
             let (noise, new) = (drawn(0), |step| drawn(noise::renewed(0, step)));
-            let renewal = Renewal { share: RENEWED, noise: &new };
-            let (conditions, keyed) =
-                (std::slice::from_ref(&one.condition), generator.renews() && one.condition.mode.is_some());
-            let (correction, renewal) = (Some(&steady[usize::from(keyed)] as _), keyed.then_some(&renewal));
-            let shift = generator.model().header.shift;
-            let path = Path { shift, correction, renewal, ..Path::new(steps, conditions) };
+            let share = header.renewed(one.condition.mode.is_some()).filter(|_| generator.renews());
+            let renewal = share.map(|share| Renewal { share, noise: &new });
+            let (correction, renewal) = (Some(&steady[usize::from(renewal.is_some())] as _), renewal.as_ref());
+            let conditions = std::slice::from_ref(&one.condition);
+            let path = Path { shift: header.shift, correction, renewal, ..Path::new(steps, conditions) };
             let run = generator.sample(noise, [1, channels, frames], Solver::default(), path, &mut |_, _| step())?;
             made.push(latents(run));
             wavering.add(&made[i], one.condition.label);

@@ -67,6 +67,10 @@ pub struct Header {
     /// How its runs go from noise to data ([`crate::flow::solver::shifted`]).
     #[serde(default = "even")]
     pub shift: f32,
+    /// Made for few steps: after each of them all noise is new (multistep sampling of Song et al., 2023,
+    /// arXiv 2303.01469, algorithm 1).
+    #[serde(default)]
+    pub distilled: bool,
     /// The codec's settings; None when another codec made the latents.
     #[serde(default)]
     pub codec: Option<CodecConfig>,
@@ -85,6 +89,15 @@ impl Header {
     pub fn is_keyed(&self, label: Option<usize>) -> bool {
         let of = |label: usize| self.labels.get(label).is_some_and(|name| self.keyed.contains(name));
         self.net.keys && label.is_none_or(of)
+    }
+
+    /// Deviation of the noise that is renewed after each step of runs of up to 16 steps, in loops with keys or
+    /// (`keyed`) without: it does tones good and hits harm, unless the net was made for it.
+    pub(crate) fn renewed(&self, keyed: bool) -> Option<f32> {
+        match self.distilled {
+            true => Some(1.0),
+            false => keyed.then_some(job::RENEWED),
+        }
     }
 
     /// Reads what a model file says of itself, without its weights; `what` names it in errors.
@@ -184,6 +197,7 @@ impl Model {
             keyed: Vec::new(),
             net,
             shift: even(),
+            distilled: false,
             codec: None,
             trained_steps: 0,
         };

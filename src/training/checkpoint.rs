@@ -2,7 +2,8 @@
 //! moment leaves the last complete one. The one before is kept too, for when a disk fails.
 //!
 //! `NAME.checkpoint/step-N/`: `net.bpk`, `average.bpk`, `optimizer.bpk` (Burn's records, which
-//! keep the parameters' identities) and `state.json`, which knows the digests of the others.
+//! keep the parameters' identities), those of a distillation's judges, and `state.json`, which knows the digests of the
+//! others.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 
 use super::adamw::AdamW;
+use super::discriminator::Judges;
 use super::ema::Ema;
 use super::{Judged, Trainer, TrainingConfig};
 use crate::flow::unet::{UNet, UNetConfig};
@@ -93,7 +95,12 @@ pub fn save(folder: &Path, trainer: &Trainer, data: &str) -> Result<PathBuf, Che
     trainer.net().clone().save_file(part.join("net.bpk")).map_err(|e| wrong(e.to_string()))?;
     trainer.averaged().save_file(part.join("average.bpk")).map_err(|e| wrong(e.to_string()))?;
     trainer.optimizer.save(part.join("optimizer.bpk")).map_err(|e| wrong(e.to_string()))?;
-    let digests: std::io::Result<_> = RECORDS.iter().map(|n| Ok((n.to_string(), digest(&part.join(n))?))).collect();
+    let judges = trainer.distilled.as_ref().map(|distilled| distilled.judges());
+    if let Some(judges) = judges {
+        judges.save(&part).map_err(wrong)?;
+    }
+    let written = RECORDS.iter().chain(judges.map(|_| &Judges::FILES).into_iter().flatten());
+    let digests: std::io::Result<_> = written.map(|n| Ok((n.to_string(), digest(&part.join(n))?))).collect();
     let state = State {
         step: trainer.step,
         config: trainer.config.clone(),
@@ -159,7 +166,8 @@ fn resume(
     if let Some((_, what)) = differing.into_iter().find(|(differs, _)| *differs) {
         return Err(CheckpointError::Other { path: path.into(), what });
     }
-    for name in RECORDS {
+    let judged = state.files.contains_key(Judges::FILES[0]);
+    for name in RECORDS.into_iter().chain(judged.then_some(Judges::FILES).into_iter().flatten()) {
         let found = digest(&path.join(name)).map_err(|e| wrong(format!("{name}: {e}")))?;
         if state.files.get(name) != Some(&found) {
             return Err(wrong(format!("{name} is damaged")));
@@ -170,6 +178,7 @@ fn resume(
     let trained = load(UNet::new(net, &autodiff), "net.bpk")?;
     let average = load(UNet::new(net, device), "average.bpk")?;
     let optimizer = AdamW::of_module().load(path.join("optimizer.bpk")).map_err(|e| wrong(e.to_string()))?;
+    let judges = judged.then(|| Judges::load(net, path, device)).transpose().map_err(wrong)?;
     Ok(Trainer {
         config: config.clone(),
         net: Some(trained),
@@ -180,5 +189,7 @@ fn resume(
         device: autodiff,
         helpers: Vec::new(),
         teacher: None,
+        distilled: None,
+        judges,
     })
 }

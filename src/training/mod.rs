@@ -2,13 +2,16 @@
 //!
 //! [`latents`] turns loops (or another codec's latents) into a standardised set, [`Trainer`] makes
 //! one step after the other, on several devices if need be (`shares`), [`checkpoint`] keeps it safe,
-//! [`straighten`] makes what a model for few steps learns from, [`sharpen`] what one learns from that is to be better
-//! than its teacher. Each step draws its loops, times and
+//! [`straighten`] and `distil` make what models for few steps learn from, [`sharpen`] what one learns from that is to
+//! be better than its teacher (`alike`: which two models can teach each other). Each step draws its loops, times and
 //! noise from counters of (seed, step), so a resumed run sees what an unbroken one would have seen.
 //! Runs on the companion's main thread, on any Burn device.
 
 mod adamw;
+mod alike;
 pub mod checkpoint;
+mod discriminator;
+pub mod distil;
 pub mod ema;
 pub mod expectation;
 pub mod latents;
@@ -22,8 +25,11 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::flow::Velocity;
 use crate::flow::objective::{self, TimeSampling};
 use crate::flow::unet::{UNet, UNetConfig, Weights, weights_of, with_weights};
+use crate::model::Model;
 use crate::random::Philox;
 use adamw::AdamW;
+use discriminator::Judges;
+use distil::Distilled;
 use ema::Ema;
 use latents::{LatentLoop, LatentSet};
 use shares::{Batch, Helper};
@@ -114,6 +120,9 @@ pub struct Trainer {
     device: Device,
     helpers: Vec<Helper>,
     teacher: Option<Box<dyn Velocity>>,
+    distilled: Option<Distilled>,
+    /// That of a checkpoint, until it is taken up.
+    judges: Option<Judges>,
 }
 
 /// How well the averaged net did on held-out loops.
@@ -156,6 +165,8 @@ impl Trainer {
             device,
             helpers: Vec::new(),
             teacher: None,
+            distilled: None,
+            judges: None,
         })
     }
 
@@ -163,6 +174,13 @@ impl Trainer {
     /// judged by.
     pub fn learn_from(&mut self, teacher: Box<dyn Velocity>) {
         self.teacher = Some(teacher);
+    }
+
+    /// From now on it learns to make in few steps what cannot be told from loops by what `teacher` sees; it goes on
+    /// from `start`. Says in a sentence what is wrong with the two.
+    pub fn distil(&mut self, teacher: &Model, start: &Model) -> Result<(), String> {
+        self.distilled = Some(Distilled::new(teacher, start, self)?);
+        Ok(())
     }
 
     /// Other devices that take their shares of each batch from now on.
@@ -190,9 +208,20 @@ impl Trainer {
         self.ema.net(self.net())
     }
 
-    /// One step on loops of `set`; returns the loss as a tensor, so that reading it can wait.
+    /// One step on loops of `set`; returns the loss (of a distillation, the discriminator's) as a tensor, so that
+    /// reading it can wait.
     pub fn advance(&mut self, set: &LatentSet) -> Tensor<1> {
-        let batch = self.batch(set);
+        let Some(mut distilled) = self.distilled.take() else {
+            let batch = self.batch(set);
+            return self.learn(batch);
+        };
+        let (batch, loss) = distilled.batch(self, set);
+        self.distilled = Some(distilled);
+        self.learn(batch);
+        loss
+    }
+
+    fn learn(&mut self, batch: Batch) -> Tensor<1> {
         let net = self.net.take().expect("no step is under way");
         let (loss, gradients) = match self.helpers.is_empty() {
             true => batch.gradients(&net, &self.device),

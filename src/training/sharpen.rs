@@ -8,6 +8,7 @@
 
 use burn::tensor::Tensor;
 
+use super::alike::{self, Told, Unlike};
 use crate::device::Adapter;
 use crate::flow::guidance::Autoguided;
 use crate::flow::{Condition, Velocity};
@@ -24,29 +25,12 @@ pub struct Sharpened {
     worse: Generator,
 }
 
-/// A net that is told what it knows of a condition.
-struct Told<'a>(&'a Generator);
-
-impl Velocity for Told<'_> {
-    fn velocity(&self, x: Tensor<3>, t: Tensor<1>, conditions: &[Condition]) -> Tensor<3> {
-        let net = &self.0.model().header.net;
-        let told = |c: &Condition| Condition {
-            label: c.label.filter(|label| *label < net.labels),
-            mode: c.mode.filter(|_| net.keys),
-            ..*c
-        };
-        self.0.velocity().velocity(x, t, &conditions.iter().map(told).collect::<Vec<_>>())
-    }
-}
-
 /// Why there is nothing to be learnt from two models; each message says what to do.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)] // The messages say it.
 pub enum SharpenError {
-    #[error(
-        "the two models differ in {0}. Choose the same model as it was earlier in its training, or one that went on from it or that it went on from"
-    )]
-    Unlike(&'static str),
+    #[error(transparent)]
+    Unlike(#[from] Unlike),
     #[error("the two models are the same; choose one that learnt less")]
     Same,
     #[error(transparent)]
@@ -57,16 +41,7 @@ impl Sharpened {
     /// Puts both on a device. They must understand the same latents, and the better one all that the worse one is
     /// told.
     pub fn new(better: Model, worse: Model, adapter: &Adapter) -> Result<Self, SharpenError> {
-        let (a, b) = (&better.header, &worse.header);
-        let alike = [
-            (a.net.channels == b.net.channels && a.codec == b.codec, "their codecs"),
-            (better.mean == worse.mean && better.std == worse.std, "how their latents are standardised"),
-            (a.labels.starts_with(&b.labels), "their labels"),
-            (a.net.keys || !b.net.keys, "their keys"),
-        ];
-        if let Some((_, what)) = alike.into_iter().find(|(alike, _)| !alike) {
-            return Err(SharpenError::Unlike(what));
-        }
+        alike::check(&better, &worse)?;
         if better.weights == worse.weights {
             return Err(SharpenError::Same);
         }
@@ -76,12 +51,6 @@ impl Sharpened {
     /// Digest of the worse model's file.
     pub fn worse(&self) -> &str {
         &self.worse.model().hash
-    }
-
-    /// Those of a set's labels that the better model does not know.
-    pub fn unknown<'a>(&self, labels: &'a [String]) -> Vec<&'a str> {
-        let known = &self.better.model().header.labels;
-        labels.iter().filter(|label| !known.contains(label)).map(String::as_str).collect()
     }
 }
 

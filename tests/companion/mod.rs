@@ -172,6 +172,7 @@ pub fn tiny_keyed_model(labels: &[&str], keyed: &[&str]) -> Model {
             labels: labels.iter().map(|l| l.to_string()).collect(),
             keyed: keyed.iter().map(|l| l.to_string()).collect(),
             shift: 2.0,
+            distilled: false,
             codec: Some(config.clone()),
             trained_steps: 0,
         },

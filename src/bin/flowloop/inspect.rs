@@ -36,7 +36,8 @@ impl Inspect {
         println!("labels      {}", if header.labels.is_empty() { "none".into() } else { header.labels.join(", ") });
         let keyed = if header.keyed.is_empty() { "any label".into() } else { header.keyed.join(", ") };
         println!("keys        {}", if header.net.keys { keyed } else { "none".into() });
-        println!("trained     {} steps", header.trained_steps);
+        let few = if header.distilled { ", for runs of few steps" } else { "" };
+        println!("trained     {} steps{few}", header.trained_steps);
         match &header.codec {
             Some(c) => {
                 println!(

@@ -11,7 +11,7 @@ use flowloop::device::Adapter;
 use flowloop::model::{Generator, Model};
 use flowloop::training::latents::{self, Encoded, LatentSet};
 use flowloop::training::sharpen::Sharpened;
-use flowloop::training::straighten;
+use flowloop::training::{distil, straighten};
 use rayon::prelude::*;
 
 use super::{Train, VALIDATED};
@@ -143,6 +143,14 @@ impl Train {
         });
         drop(progress);
         made.map_err(|_| anyhow!("stopped before the training began; nothing was written"))
+    }
+
+    /// By what --distil judges.
+    pub(super) fn seeing(&self, base: Option<&Model>) -> anyhow::Result<Option<Model>> {
+        let (Some(teacher), Some(base)) = (&self.distil, base) else { return Ok(None) };
+        let teacher = super::named(teacher)?;
+        distil::check(&teacher, base).map_err(|e| anyhow!("--distil: {e}"))?;
+        Ok(Some(teacher))
     }
 
     /// What --sharpen learns from.

@@ -38,7 +38,7 @@ pub struct Train {
     /// and labels are taken over
     #[arg(long, conflicts_with_all = ["latents", "widths", "blocks", "stem"])]
     from: Option<PathBuf>,
-    /// Step size; left out, 8e-4, 2e-4 with --from, or 6e-5 with --sharpen
+    /// Step size; left out, 8e-4, 2e-4 with --from, 6e-5 with --sharpen or 3e-5 with --distil
     #[arg(long)]
     learning_rate: Option<f64>,
     /// Channels of the layers, from the outside in
@@ -58,6 +58,11 @@ pub struct Train {
     /// same one as it was earlier in its training, or what it went on from (a file, or the word factory)
     #[arg(long, requires = "from", conflicts_with = "straighten", value_name = "WORSE")]
     sharpen: Option<PathBuf>,
+    /// Make melodic loops of --from, a model that was straightened, better in runs of two to four steps: learn to make
+    /// such as cannot be told from those of FOLDER by what this model sees in them, the one that it was straightened
+    /// from (a file, or the word factory)
+    #[arg(long, requires = "from", conflicts_with_all = ["straighten", "sharpen"], value_name = "TEACHER")]
+    distil: Option<PathBuf>,
     /// Share of the loops held out
     #[arg(long, default_value_t = 0.1)]
     validation: f64,
@@ -97,10 +102,11 @@ impl Train {
     pub fn run(mut self) -> anyhow::Result<()> {
         ensure!(self.steps > 0 && self.every > 0, "--steps and --every must be at least 1");
         ensure!((1..=4096).contains(&self.batch), "--batch must be between 1 and 4096");
-        let rate = self.learning_rate.unwrap_or(match (&self.sharpen, &self.from) {
-            (Some(_), _) => 6e-5,
-            (None, Some(_)) => 2e-4,
-            (None, None) => 8e-4,
+        let rate = self.learning_rate.unwrap_or(match (&self.distil, &self.sharpen, &self.from) {
+            (Some(_), ..) => 3e-5,
+            (_, Some(_), _) => 6e-5,
+            (.., Some(_)) => 2e-4,
+            (.., None) => 8e-4,
         });
         ensure!(rate.is_finite() && rate > 0.0, "--learning-rate must be positive");
         ensure!((0.0..0.9).contains(&self.validation), "--validation must be 0 or more and below 0.9");
@@ -114,12 +120,17 @@ impl Train {
         self.check_output()?;
         let devices = self.devices()?;
         ensure!(self.straighten != Some(0), "--straighten must be at least 1");
+        let seeing = self.seeing(base.as_ref())?;
         let teacher = self.teacher(base.as_ref(), &devices[0])?;
         let set = self.latent_set(base.as_ref())?;
-        let unknown = teacher.as_ref().map(|teacher| teacher.unknown(&set.labels).join(", ")).unwrap_or_default();
-        ensure!(unknown.is_empty(), "--sharpen: --from knows no loops of {unknown}; leave them out");
+        if let Some(base) = base.as_ref().filter(|_| self.sharpen.is_some() || self.distil.is_some()) {
+            let unknown = |label: &&String| !base.header.labels.contains(label);
+            let unknown: Vec<&str> = set.labels.iter().filter(unknown).map(String::as_str).collect();
+            let which = if self.distil.is_some() { "--distil" } else { "--sharpen" };
+            ensure!(unknown.is_empty(), "{which}: --from knows no loops of {}; leave them out", unknown.join(", "));
+        }
         let stop = super::interruption()?;
-        let learn = || self.learn(set, base.as_ref(), teacher, rate, &devices, &stop);
+        let learn = || self.learn(set, base.as_ref(), (teacher, seeing), rate, &devices, &stop);
         match device::guarded(learn) {
             Ok(Ok(())) => Ok(()),
             // Whatever failed, a lost connection is why.
@@ -136,7 +147,7 @@ impl Train {
         &self,
         set: LatentSet,
         base: Option<&Model>,
-        teacher: Option<Sharpened>,
+        (teacher, seeing): (Option<Sharpened>, Option<Model>),
         rate: f64,
         devices: &[Adapter],
         stop: &AtomicBool,
@@ -160,8 +171,8 @@ impl Train {
         let (batch, seed) = (self.batch, self.seed);
         let config = TrainingConfig { batch, learning_rate: rate, seed, times, ..TrainingConfig::default() };
         let folder = checkpoint_folder(&self.output);
-        let worse = teacher.as_ref().map(Sharpened::worse);
-        let data = set.digest() + base.map_or("", |b| &b.hash) + worse.unwrap_or("");
+        let other = teacher.as_ref().map(Sharpened::worse).or(seeing.as_ref().map(|seeing| &*seeing.hash));
+        let data = set.digest() + base.map_or("", |b| &b.hash) + other.unwrap_or("");
         if self.fresh {
             checkpoint::remove(&folder);
         }
@@ -184,6 +195,9 @@ impl Train {
         }
         if let Some(teacher) = teacher {
             trainer.learn_from(Box::new(teacher));
+        }
+        if let (Some(seeing), Some(base)) = (&seeing, base) {
+            trainer.distil(seeing, base).map_err(|e| anyhow!("--from: {e}"))?;
         }
         trainer.share_with(&devices[1..].iter().map(|a| a.device.clone()).collect::<Vec<_>>());
         let trainer = self.train(trainer, &set, &data, &folder, devices, stop)?;
@@ -252,6 +266,10 @@ impl Train {
             model.codec.is_some(),
             "--from: this model has no codec of its own; choose one that `flowloop train` made"
         );
+        ensure!(
+            !model.header.distilled,
+            "--from: this model was made for few steps (--distil); choose the one that it was straightened from"
+        );
         Ok(Some(model))
     }
 
@@ -287,13 +305,16 @@ impl Train {
         devices: &[Adapter],
         stop: &AtomicBool,
     ) -> anyhow::Result<Trainer> {
-        let held_out = &set.validation[..set.validation.len().min(VALIDATED)];
+        // What a distilled net does in one step of four is no velocity that loops could judge.
+        let judging = if self.distil.is_some() { 0 } else { VALIDATED };
+        let held_out = &set.validation[..set.validation.len().min(judging)];
         if !held_out.is_empty() && self.sharpen.is_none() {
             println!("predicting a constant would give validation loss {:.4}", constant_loss(held_out));
         }
         let names: Vec<&str> = devices.iter().map(|a| a.name.as_str()).collect();
         let mut progress = super::Progress::new(self.steps, &format!("training on {}", names.join(" and ")));
         progress.begin_at(trainer.step());
+        let what = if self.distil.is_some() { "the discriminator's loss" } else { "loss" };
         let (mut pending, mut said, mut saved) = (Vec::new(), String::new(), None);
         while trainer.step() < self.steps && !stop.load(Ordering::Relaxed) && !self.learnt(&trainer) {
             pending.push(trainer.advance(set));
@@ -307,10 +328,12 @@ impl Train {
                     let judged = self.save(&mut trainer, set, held_out, data, folder)?;
                     (saved, said) =
                         (Some(step), judged.map_or(String::new(), |j| format!(", validation {:.4}", j.loss)));
-                    progress
-                        .line(&format!("step {step}: loss {loss:.4}{said}, {} left", progress.left(step, self.steps)));
+                    progress.line(&format!(
+                        "step {step}: {what} {loss:.4}{said}, {} left",
+                        progress.left(step, self.steps)
+                    ));
                 }
-                progress.message(format!("loss {loss:.4}{said}"));
+                progress.message(format!("{what} {loss:.4}{said}"));
             }
             progress.set(step, self.steps);
         }
@@ -383,6 +406,7 @@ impl Train {
             labels,
             keyed: if net.config().keys { set.keyed.clone() } else { Vec::new() },
             shift: trainer.config().times.shift(),
+            distilled: self.distil.is_some(),
             codec: set.codec.as_ref().map(|c| c.config().clone()),
             trained_steps: trainer.step(),
         };

@@ -1,0 +1,234 @@
+//! How a model learns to make loops in a few steps: not by following its teacher's paths, which from noise to notes are
+//! too winding to be followed in a few steps, but by making loops that nobody can tell from real ones (adversarial
+//! distillation).
+//!
+//! Between steps all noise is new, so that each step needs to say only what loops may come from what it sees. Each one
+//! is learnt from what the model's own steps before lead to: what it makes of that is judged by a
+//! [`discriminator`](super::discriminator), which learns beside it on what the teacher sees, and moves to where that
+//! would take it for real. Of what a loop's latents are in the mean over its frames nothing is learnt so, for it would
+//! wander: it stays that of the model as it began, a straightened one, which knows it well.
+//!
+//! Sources: Sauer et al., 2024 (arXiv 2403.12015); steps with new noise: Song et al., 2023 (arXiv 2303.01469); what the
+//! student's own steps lead to: Yin et al., 2024 (arXiv 2405.14867).
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::Trainer;
+use super::alike::{self, Unlike};
+use super::discriminator::{Discriminator, Judges, Noisy};
+use super::latents::{LatentLoop, LatentSet};
+use super::shares::Batch;
+use crate::flow::objective::interpolate;
+use crate::flow::solver::{SHIFT, shifted};
+use crate::flow::unet::{UNet, with_weights};
+use crate::flow::{Condition, Velocity};
+use crate::model::Model;
+use crate::random::Philox;
+
+/// Steps of the longest run that is learnt; those of half and a quarter as many lie where some of its do.
+const STEPS: usize = 4;
+/// Share of the batches that are a run's first step.
+const FIRST: f64 = 0.3;
+/// Shares of the way at which loops are judged.
+const JUDGED: std::ops::Range<f64> = 0.02..0.98;
+/// Steps that the discriminator has before anything is learnt from it.
+const HEAD_START: u64 = 100;
+/// How far a velocity is moved, at t = 1, in the root of the mean square.
+const MOVED: f32 = 0.3;
+/// Random streams of one step, and where they begin.
+const DRAWS: u64 = 16;
+const FIRST_STREAM: u64 = 1 << 61;
+
+/// What a model learns few steps from.
+pub(super) struct Distilled {
+    discriminator: Discriminator,
+    /// The student as it began.
+    anchor: UNet,
+}
+
+/// Why there is nothing to be learnt; each message says what to do.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // The messages say it.
+pub enum DistilError {
+    #[error(transparent)]
+    Unlike(#[from] Unlike),
+    #[error(
+        "the two models are the same; begin with one that was straightened (--straighten), which knows how to make loops in one step"
+    )]
+    Same,
+    #[error("the model that is to see what is judged was made for few steps; choose the one that it was made from")]
+    Distilled,
+}
+
+/// Whether `start`, a straightened model, can be judged by what `teacher` sees.
+pub fn check(teacher: &Model, start: &Model) -> Result<(), DistilError> {
+    alike::check(start, teacher)?;
+    if teacher.header.distilled {
+        return Err(DistilError::Distilled);
+    }
+    if teacher.weights == start.weights {
+        return Err(DistilError::Same);
+    }
+    Ok(())
+}
+
+impl Distilled {
+    /// For a model that goes on from `start`, by what `teacher` sees. The judges are new, or those of the student's
+    /// checkpoint. Says in a sentence what is wrong with the models.
+    pub fn new(teacher: &Model, start: &Model, student: &mut Trainer) -> Result<Self, String> {
+        check(teacher, start).map_err(|e| e.to_string())?;
+        let device = &student.device.clone().inner();
+        let judges = student.judges.take();
+        let judges = judges.unwrap_or_else(|| Judges::new(&teacher.header.net, student.config.seed, device));
+        let net = |model: &Model, device| with_weights(UNet::new(&model.header.net, device), &model.weights);
+        let discriminator = Discriminator::new(net(teacher, &student.device)?, judges);
+        Ok(Self { discriminator, anchor: net(start, device)? })
+    }
+
+    pub fn judges(&self) -> &Judges {
+        self.discriminator.judges()
+    }
+
+    /// The batch of `student`'s next step, for loops like those of `set`; the discriminator makes its step, and this
+    /// is its loss.
+    pub fn batch(&mut self, student: &Trainer, set: &LatentSet) -> (Batch, Tensor<1>) {
+        let loops = student.draw_loops(set);
+        let conditions: Vec<Condition> = loops.iter().map(LatentLoop::condition).collect();
+        let shape = [loops.len(), set.channels, loops[0].frames];
+        let device = &student.device.clone().inner();
+        let random = |stream: u64| Philox::new(student.config.seed, FIRST_STREAM + student.step * DRAWS + stream);
+        let noise = |stream| placed(random(stream).normals(shape.iter().product()), shape, device);
+        let t = |step: usize| shifted(1.0 - step as f32 / STEPS as f32, SHIFT);
+        let all = |t: f32| Tensor::<1>::full([shape[0]], t, device);
+        let step = match random(0).uniform(0) < FIRST {
+            true => 0,
+            false => 1 + random(0).below(1, STEPS - 1),
+        };
+
+        // What the student's steps before this one lead to, and what it makes of that.
+        let net = student.net().valid();
+        let mut data = Tensor::<3>::zeros(shape, device);
+        for before in 0..step {
+            let x = interpolate(data, noise(2 + before as u64), all(t(before)));
+            data = x.clone() + net.velocity(x, all(t(before)), &conditions) * t(before);
+        }
+        let (t, start) = (t(step), noise(2 + step as u64));
+        let x = interpolate(data.clone(), start.clone(), all(t));
+        let v = net.velocity(x.clone(), all(t), &conditions);
+        let made = x.clone() + v.clone() * t;
+
+        let real = loops.into_iter().flat_map(|one| one.values).collect();
+        let real = Noisy { data: placed(real, shape, device), noise: noise(8) };
+        let noisy = |stream| Noisy { data: made.clone(), noise: noise(stream) };
+        let times = |stream| {
+            let share = |i| JUDGED.start + (JUDGED.end - JUDGED.start) * random(stream).uniform(i);
+            let times: Vec<f32> = (0..shape[0] as u64).map(|i| shifted(share(i) as f32, SHIFT)).collect();
+            Tensor::<1>::from_floats(times.as_slice(), device)
+        };
+        let loss = self.discriminator.learn(real, noisy(9), times(10), &conditions);
+        let pull = self.discriminator.pull(noisy(11), times(12), &conditions);
+        let taught = match student.step < HEAD_START {
+            true => v,
+            false => {
+                let anchored = self.anchor.velocity(x, all(t), &conditions) - v.clone();
+                v + (pull.clone() - pull.mean_dim(2)) * (MOVED * t) + anchored.mean_dim(2) * t
+            }
+        };
+        let values = |x: Tensor<3>| x.into_data().try_into_vec::<f32>().expect("latents are 32-bit floats");
+        let times = vec![t; shape[0]];
+        let taught = Some(values(taught));
+        (Batch { shape, data: values(data), noise: values(start), times, conditions, taught }, loss)
+    }
+}
+
+fn placed(values: Vec<f32>, shape: [usize; 3], device: &Device) -> Tensor<3> {
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::TrainingConfig;
+    use super::super::checkpoint;
+    use super::*;
+    use crate::flow::unet::{UNetConfig, weights_of};
+
+    fn net() -> UNetConfig {
+        UNetConfig { stem: 32, last_width: 32, blocks: 1, preconditioned: true, ..UNetConfig::plain(4, 32, 1) }
+    }
+
+    /// A net that was never trained.
+    fn teacher() -> Model {
+        Device::flex().seed(7);
+        Model::fresh("teacher", net())
+    }
+
+    /// A model that went to `set`, and a trainer that goes on from it.
+    fn start(set: &LatentSet, rate: f64) -> (Model, Trainer) {
+        let mut model = Model::fresh("tiny", net());
+        let config = TrainingConfig { batch: 8, warm_up: 1, learning_rate: 1e-3, ..TrainingConfig::default() };
+        let mut trainer = Trainer::new(&net(), config, &Device::flex());
+        (0..3).for_each(|_| drop(trainer.advance(set)));
+        model.weights = weights_of(&trainer.averaged());
+        let config = TrainingConfig { batch: 16, warm_up: 1, learning_rate: rate, ..TrainingConfig::default() };
+        let trainer = Trainer::from_weights(&net(), (&net(), &model.weights), config, &Device::flex()).unwrap();
+        (model, trainer)
+    }
+
+    /// What is left of the power of noise when one step makes loops of it.
+    fn power(net: &impl Velocity) -> f32 {
+        let x = placed(Philox::new(9, 9).normals(32 * 4 * 8), [32, 4, 8], &Device::flex());
+        let made = x.clone() + net.velocity(x, Tensor::ones([32], &Device::flex()), &[Condition::any(120.0); 32]);
+        made.square().mean().into_scalar::<f32>()
+    }
+
+    #[test]
+    fn one_step_makes_whole_loops() {
+        // Loops that are noise, of which nothing can be expected from noise alone.
+        let set = LatentSet::of_noise(4, 8, 64);
+        let (model, mut trainer) = start(&set, 4e-3);
+        let before = power(&trainer.averaged());
+        trainer.distil(&teacher(), &model).unwrap();
+        (0..HEAD_START).for_each(|_| drop(trainer.advance(&set)));
+        let waited = power(&trainer.averaged());
+        (0..300).for_each(|_| drop(trainer.advance(&set)));
+        let after = power(&trainer.averaged());
+        assert!(before < 0.1 && waited < 0.15, "{before} {waited}");
+        assert!((0.2..2.0).contains(&after), "{after}");
+    }
+
+    #[test]
+    fn judges_go_on_where_they_were() {
+        let set = LatentSet::of_noise(4, 8, 16);
+        let folder = tempfile::tempdir().unwrap();
+        let (model, mut trainer) = start(&set, 1e-3);
+        trainer.distil(&teacher(), &model).unwrap();
+        let losses = |trainer: &mut Trainer| [(); 3].map(|()| trainer.advance(&set).into_scalar::<f32>());
+        losses(&mut trainer);
+        checkpoint::save(folder.path(), &trainer, "set").unwrap();
+        let config = trainer.config().clone();
+        let resumed = checkpoint::resume_newest(folder.path(), &net(), &config, "set", &Device::flex(), &mut |_| ());
+        let mut resumed = resumed.unwrap().unwrap();
+        resumed.distil(&teacher(), &model).unwrap();
+        let (on, again) = (losses(&mut trainer), losses(&mut resumed));
+        assert_eq!(on, again);
+        let (_, mut fresh) = start(&set, 1e-3);
+        fresh.distil(&teacher(), &model).unwrap();
+        assert_ne!(losses(&mut fresh), on, "they had learnt something");
+    }
+
+    #[test]
+    fn models_that_teach_nothing_are_refused() {
+        let set = LatentSet::of_noise(4, 8, 8);
+        let (start, _) = start(&set, 1e-3);
+        let refused = |change: fn(&mut Model)| {
+            let mut teacher = teacher();
+            change(&mut teacher);
+            check(&teacher, &start).map_or_else(|e| e.to_string(), |()| String::new())
+        };
+        assert_eq!(refused(|_| ()), "");
+        assert!(refused(|teacher| teacher.std[1] = 0.5).contains("standardised"));
+        assert!(refused(|teacher| teacher.header.distilled = true).contains("few steps"));
+        assert!(check(&start, &start).unwrap_err().to_string().contains("the same"));
+    }
+}
