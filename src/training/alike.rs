@@ -10,7 +10,7 @@ use crate::model::{Generator, Model};
 #[error(
     "the two models differ in {0}. Choose the same model as it was earlier in its training, or one that went on from it or that it went on from"
 )]
-pub struct Unlike(&'static str);
+pub struct Unlike(pub(super) &'static str);
 
 /// Whether they understand the same latents, and the one all that the `other` is told.
 pub(super) fn check(one: &Model, other: &Model) -> Result<(), Unlike> {

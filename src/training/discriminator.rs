@@ -95,11 +95,9 @@ pub(super) struct Judges {
     optimizer: ModuleOptimizer,
 }
 
-const RECORDS: [&str; 2] = ["judges.bpk", "judges-optimizer.bpk"];
-
 impl Judges {
     /// The files that [`Self::save`] writes.
-    pub const FILES: [&str; 2] = RECORDS;
+    pub const FILES: [&str; 2] = ["judges.bpk", "judges-optimizer.bpk"];
 
     /// Fresh ones for a net of that size, the same for a seed on each device.
     pub fn new(net: &UNetConfig, seed: u64, device: &Device) -> Self {
@@ -115,14 +113,14 @@ impl Judges {
     }
 
     pub fn save(&self, folder: &Path) -> Result<(), String> {
-        self.heads().clone().save_file(folder.join(RECORDS[0])).map_err(|e| e.to_string())?;
-        self.optimizer.save(folder.join(RECORDS[1])).map_err(|e| e.to_string())
+        self.heads().clone().save_file(folder.join(Self::FILES[0])).map_err(|e| e.to_string())?;
+        self.optimizer.save(folder.join(Self::FILES[1])).map_err(|e| e.to_string())
     }
 
     pub fn load(net: &UNetConfig, folder: &Path, device: &Device) -> Result<Self, String> {
         let heads = Heads::new(net, &device.clone().autodiff());
-        let heads = heads.try_load_file(folder.join(RECORDS[0])).map_err(|e| e.to_string())?;
-        let optimizer = AdamW::of_module().load(folder.join(RECORDS[1])).map_err(|e| e.to_string())?;
+        let heads = heads.try_load_file(folder.join(Self::FILES[0])).map_err(|e| e.to_string())?;
+        let optimizer = AdamW::of_module().load(folder.join(Self::FILES[1])).map_err(|e| e.to_string())?;
         Ok(Self { heads: Some(heads), optimizer })
     }
 }

@@ -64,6 +64,10 @@ pub enum DistilError {
 /// Whether `start`, a straightened model, can be judged by what `teacher` sees.
 pub fn check(teacher: &Model, start: &Model) -> Result<(), DistilError> {
     alike::check(start, teacher)?;
+    // Judges of a checkpoint are made for the student's.
+    if !teacher.header.net.depths().eq(start.header.net.depths()) {
+        return Err(Unlike("the sizes of their nets").into());
+    }
     if teacher.header.distilled {
         return Err(DistilError::Distilled);
     }
@@ -228,6 +232,7 @@ mod tests {
         };
         assert_eq!(refused(|_| ()), "");
         assert!(refused(|teacher| teacher.std[1] = 0.5).contains("standardised"));
+        assert!(refused(|teacher| teacher.header.net.widths.push(32)).contains("sizes"));
         assert!(refused(|teacher| teacher.header.distilled = true).contains("few steps"));
         assert!(check(&start, &start).unwrap_err().to_string().contains("the same"));
     }
