@@ -40,7 +40,7 @@ impl Condition {
 }
 
 /// Times `[batch]` as `[batch, 1, 1]`.
-pub(crate) fn each_loop(t: Tensor<1>) -> Tensor<3> {
+fn each_loop(t: Tensor<1>) -> Tensor<3> {
     t.unsqueeze_dim::<2>(1).unsqueeze_dim::<3>(2)
 }
 

@@ -1,9 +1,6 @@
 //! Two models that understand the same latents: one can be asked what the other is to learn.
 
-use burn::tensor::Tensor;
-
-use crate::flow::{Condition, Velocity};
-use crate::model::{Generator, Model};
+use crate::model::Model;
 
 /// What two models differ in.
 #[derive(Debug, PartialEq, thiserror::Error)]
@@ -22,19 +19,4 @@ pub(super) fn check(one: &Model, other: &Model) -> Result<(), Unlike> {
         (a.net.keys || !b.net.keys, "their keys"),
     ];
     alike.into_iter().find(|(alike, _)| !alike).map_or(Ok(()), |(_, what)| Err(Unlike(what)))
-}
-
-/// A net that is told what it knows of a condition.
-pub(super) struct Told<'a>(pub &'a Generator);
-
-impl Velocity for Told<'_> {
-    fn velocity(&self, x: Tensor<3>, t: Tensor<1>, conditions: &[Condition]) -> Tensor<3> {
-        let net = &self.0.model().header.net;
-        let told = |c: &Condition| Condition {
-            label: c.label.filter(|label| *label < net.labels),
-            mode: c.mode.filter(|_| net.keys),
-            ..*c
-        };
-        self.0.velocity().velocity(x, t, &conditions.iter().map(told).collect::<Vec<_>>())
-    }
 }

@@ -1,5 +1,5 @@
 //! How a model learns to make loops in a few steps: not by following its teacher's paths, which from noise to notes are
-//! too winding to be followed in a few steps, but by making loops that nobody can tell from real ones (adversarial
+//! too winding to be followed in a few steps, but by making loops that are hard to tell from real ones (adversarial
 //! distillation).
 //!
 //! Between steps all noise is new, so that each step needs to say only what loops may come from what it sees. Each one

@@ -176,7 +176,7 @@ impl Trainer {
         self.teacher = Some(teacher);
     }
 
-    /// From now on it learns to make in few steps what cannot be told from loops by what `teacher` sees; it goes on
+    /// From now on it learns to make in few steps what is hard to tell from loops by what `teacher` sees; it goes on
     /// from `start`. Says in a sentence what is wrong with the two.
     pub fn distil(&mut self, teacher: &Model, start: &Model) -> Result<(), String> {
         self.distilled = Some(Distilled::new(teacher, start, self)?);

@@ -8,7 +8,7 @@
 
 use burn::tensor::Tensor;
 
-use super::alike::{self, Told, Unlike};
+use super::alike::{self, Unlike};
 use crate::device::Adapter;
 use crate::flow::guidance::Autoguided;
 use crate::flow::{Condition, Velocity};
@@ -23,6 +23,21 @@ const SETS_IN: std::ops::Range<f32> = 0.4..0.6;
 pub struct Sharpened {
     better: Generator,
     worse: Generator,
+}
+
+/// A net that is told what it knows of a condition.
+struct Told<'a>(&'a Generator);
+
+impl Velocity for Told<'_> {
+    fn velocity(&self, x: Tensor<3>, t: Tensor<1>, conditions: &[Condition]) -> Tensor<3> {
+        let net = &self.0.model().header.net;
+        let told = |c: &Condition| Condition {
+            label: c.label.filter(|label| *label < net.labels),
+            mode: c.mode.filter(|_| net.keys),
+            ..*c
+        };
+        self.0.velocity().velocity(x, t, &conditions.iter().map(told).collect::<Vec<_>>())
+    }
 }
 
 /// Why there is nothing to be learnt from two models; each message says what to do.

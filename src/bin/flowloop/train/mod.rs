@@ -58,9 +58,9 @@ pub struct Train {
     /// same one as it was earlier in its training, or what it went on from (a file, or the word factory)
     #[arg(long, requires = "from", conflicts_with = "straighten", value_name = "WORSE")]
     sharpen: Option<PathBuf>,
-    /// Make melodic loops of --from, a model that was straightened, better in runs of two to four steps: learn to make
-    /// such as cannot be told from those of FOLDER by what this model sees in them, the one that it was straightened
-    /// from (a file, or the word factory)
+    /// Make melodic loops of --from, a model that was straightened, better in runs of two to four steps (drums become
+    /// worse): learn to make such as are hard to tell from those of FOLDER by what this model sees in them, the one
+    /// that it was straightened from (a file, or the word factory). Held-out loops cannot judge it: the newest is kept
     #[arg(long, requires = "from", conflicts_with_all = ["straighten", "sharpen"], value_name = "TEACHER")]
     distil: Option<PathBuf>,
     /// Share of the loops held out
