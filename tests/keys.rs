@@ -6,20 +6,9 @@ mod companion;
 
 use std::path::Path;
 
-use companion::{drum_folder, drums, fails, text, tiny_keyed_model, tiny_model, works};
-use flowloop::clip::{Clip, SAMPLE_RATE};
+use companion::{drum_folder, fails, pad_folder, text, tiny_keyed_model, tiny_model, works};
 use flowloop::key::Key;
 use flowloop::model::{Model, Precision};
-
-/// A bar of a tone with its octave, in place of the drums.
-fn tone(hertz: f32) -> Clip {
-    let wave = |i: usize| (std::f32::consts::TAU * hertz * i as f32 / SAMPLE_RATE as f32).sin();
-    let mut clip = drums(1, 4, 120.0);
-    for samples in &mut clip.samples {
-        samples.iter_mut().enumerate().for_each(|(i, s)| *s = 0.2 * wave(i) + 0.1 * wave(2 * i));
-    }
-    clip
-}
 
 fn train(folder: &Path, output: &Path, more: &[&str]) -> String {
     let args = ["train", text(folder), "-o", text(output), "--device", "cpu", "--steps", "2", "--batch", "2"];
@@ -31,11 +20,7 @@ fn keys_are_learnt_from_names() {
     let place = tempfile::tempdir().unwrap();
     let [loops, own, base, on] = ["loops", "own.flow", "base.flow", "on.flow"].map(|n| place.path().join(n));
     drum_folder(&loops, 12);
-    std::fs::create_dir(loops.join("pads")).unwrap();
-    for (i, key) in ["Am", "D#m", "Cmaj", "F#min", "Bb major", "no"].into_iter().enumerate() {
-        let path = loops.join("pads").join(format!("pad{i}_{key}_120bpm.wav"));
-        flowloop::wav::write(&path, &tone(110.0 * 1.06f32.powi(i as i32))).unwrap();
-    }
+    pad_folder(&loops, &["Am", "D#m", "Cmaj", "F#min", "Bb major", "no"]);
     // One of the drums is no reason to move it.
     std::fs::rename(loops.join("kicks/loop0_120bpm.wav"), loops.join("kicks/loop0_Em_120bpm.wav")).unwrap();
     let said = train(&loops, &own, &["--widths", "32,32", "--stem", "32", "--blocks", "1"]);

@@ -4,7 +4,7 @@
 
 mod companion;
 
-use companion::{drum_folder, fails, text, tiny_model, works};
+use companion::{drum_folder, fails, pad_folder, text, tiny_keyed_model, tiny_model, works};
 use flowloop::model::{Model, Precision};
 
 #[test]
@@ -72,7 +72,8 @@ fn a_model_for_few_steps_is_made_of_another() {
     let place = tempfile::tempdir().unwrap();
     let [loops, base, fast] = ["loops", "base.flow", "fast.flow"].map(|n| place.path().join(n));
     drum_folder(&loops, 8);
-    tiny_model(&["kicks", "snares"]).save(&base, Precision::Full).unwrap();
+    pad_folder(&loops, &["Am", "D#m", "Cmaj", "F#min"]);
+    tiny_keyed_model(&["kicks", "snares", "pads"], &["pads"]).save(&base, Precision::Full).unwrap();
     let args = ["train", text(&loops), "-o", text(&fast), "--from", text(&base), "--straighten", "8", "--batch", "4"];
     let train = |steps| works(&[&args[..], &["--device", "cpu", "--steps", steps]].concat());
     assert!(train("3").contains("done at step 3"));
@@ -102,6 +103,8 @@ fn a_model_for_few_steps_is_made_of_another() {
     tiny_model(&["kicks"]).save(&one, Precision::Full).unwrap();
     refused(text(&one), &["--distil", "labels"]);
     refused(text(&base), &["--distil", "the same", "--straighten"]);
+    std::fs::remove_dir_all(loops.join("pads")).unwrap();
+    refused(text(&fast), &["--distil", "FOLDER", "no loops in keys"]);
 }
 
 #[test]

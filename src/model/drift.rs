@@ -189,7 +189,7 @@ impl Correction for Measuring<'_> {
 }
 
 /// Measures a model on loops of all its labels, and both modes, in turn; where any are made so, also with renewed
-/// noise. `progress` hears (evaluations done, all).
+/// noise, or, if a net was made for that, only as each loop is made. `progress` hears (evaluations done, all).
 pub fn measure(generator: &Generator, progress: &mut Progress<'_>) -> Result<Vec<Drift>, GenerateError> {
     let Some(wanted) = &generator.model().spread else { return Ok(Vec::new()) };
     let header = &generator.model().header;
@@ -207,9 +207,14 @@ pub fn measure(generator: &Generator, progress: &mut Progress<'_>) -> Result<Vec
     let conditions: Vec<Condition> =
         (0..LOOPS).map(|i| Condition { bpm: 120.0, label: label(i), mode: mode(i) }).collect();
     let new = |step| drawn(noise::renewed(0, step));
-    let renewal = header.renewed(net.keys).map(|share| Renewal { share, noise: &new });
+    let keyed: Vec<bool> = conditions.iter().map(|condition| condition.mode.is_some()).collect();
+    let loops = header.distilled.then_some(&*keyed);
+    let renewal = header.renewed(net.keys).map(|share| Renewal { share, noise: &new, loops });
     let mut runs: Vec<_> = STEPS.map(|steps| (steps, None)).into();
     let renewing = STEPS.into_iter().filter(|steps| renewal.is_some() && *steps as f32 <= RENEWING);
+    if header.distilled {
+        runs.retain(|(steps, _)| !renewing.clone().any(|renewing| renewing == *steps));
+    }
     runs.extend(renewing.map(|steps| (steps, renewal.as_ref())));
     let (all, mut done) = (runs.iter().map(|(steps, _)| steps).sum(), 0);
     let mut measured = Vec::new();
@@ -225,6 +230,10 @@ pub fn measure(generator: &Generator, progress: &mut Progress<'_>) -> Result<Vec
         generator.sample(start.clone(), shape, Solver::default(), path, &mut step)?;
         let [mean, within, between] = measuring.seen.into_inner();
         measured.push(Drift { steps, renewed: renewal.is_some(), mean, within, between });
+        if loops.is_some() && renewal.is_some() {
+            let as_made = Drift { renewed: false, ..measured[measured.len() - 1].clone() };
+            measured.push(as_made);
+        }
     }
     Ok(measured)
 }

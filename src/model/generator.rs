@@ -236,8 +236,11 @@ impl Generator {
         let total = before.saturating_add(steps);
         let conditions = [Condition { bpm: job.bpm, label: job.label, mode: job.key.map(Key::mode) }];
         let new = |step| job.renewed(step, channels, frames);
-        let renewal =
-            job.renewal(&self.model.header).filter(|_| self.renews()).map(|share| Renewal { share, noise: &new });
+        let renewal = job.renewal(&self.model.header).filter(|_| self.renews()).map(|share| Renewal {
+            share,
+            noise: &new,
+            loops: None,
+        });
         let steady = self.steady(job.whole_steps(), renewal.is_some());
         let (correction, renewal) = (Some(&steady as _), renewal.as_ref());
         let shift = self.model.header.shift;

@@ -268,8 +268,8 @@ mod tests {
             [Job { key: None, ..job }, Job { solver: Solver::Euler, ..job }, Job { solver: Solver::Heun, ..job }];
         assert!(without.iter().all(|job| job.renewal(&header).is_none()));
         header.distilled = true;
-        assert_eq!(Job { key: None, steps: 64, ..job }.renewal(&header), Some(1.0), "made for it");
-        assert_eq!(without[1].renewal(&header), None);
+        assert_eq!(Job { steps: 64, ..job }.renewal(&header), Some(1.0), "made for it");
+        assert!(without.iter().all(|job| job.renewal(&header).is_none()));
         let new = |job: Job, step| job.renewed(step, 8, 16);
         let varied = Job { variation: 500, ..job };
         let all = [job.noise(8, 16), new(job, 0), new(job, 1), new(varied, 0), new(Job { take: 1, ..varied }, 0)];

@@ -67,8 +67,8 @@ pub struct Header {
     /// How its runs go from noise to data ([`crate::flow::solver::shifted`]).
     #[serde(default = "even")]
     pub shift: f32,
-    /// Made for few steps: after each of them all noise is new (multistep sampling of Song et al., 2023,
-    /// arXiv 2303.01469, algorithm 1).
+    /// Made for few steps: after each of them all noise of loops in keys is new (multistep sampling of Song et al.,
+    /// 2023, arXiv 2303.01469, algorithm 1).
     #[serde(default)]
     pub distilled: bool,
     /// The codec's settings; None when another codec made the latents.
@@ -92,12 +92,9 @@ impl Header {
     }
 
     /// Deviation of the noise that is renewed after each step of runs of up to 16 steps, in loops with keys or
-    /// (`keyed`) without: it does tones good and hits harm, unless the net was made for it.
+    /// (`keyed`) without: it does tones good and hits harm.
     pub(crate) fn renewed(&self, keyed: bool) -> Option<f32> {
-        match self.distilled {
-            true => Some(1.0),
-            false => keyed.then_some(job::RENEWED),
-        }
+        keyed.then_some(if self.distilled { 1.0 } else { job::RENEWED })
     }
 
     /// Reads what a model file says of itself, without its weights; `what` names it in errors.

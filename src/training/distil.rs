@@ -1,12 +1,14 @@
-//! How a model learns to make loops in a few steps: not by following its teacher's paths, which from noise to notes are
-//! too winding to be followed in a few steps, but by making loops that are hard to tell from real ones (adversarial
-//! distillation).
+//! How a model learns to make melodic loops in a few steps: not by following its teacher's paths, which from noise to
+//! notes are too winding to be followed in a few steps, but by making loops that are hard to tell from real ones
+//! (adversarial distillation).
 //!
-//! Between steps all noise is new, so that each step needs to say only what loops may come from what it sees. Each one
-//! is learnt from what the model's own steps before lead to: what it makes of that is judged by a
+//! Between steps of loops with keys all noise is new, so that each step needs to say only what loops may come from what
+//! it sees. Each one is learnt from what the model's own steps before lead to: what it makes of that is judged by a
 //! [`discriminator`](super::discriminator), which learns beside it on what the teacher sees, and moves to where that
 //! would take it for real. Of what a loop's latents are in the mean over its frames nothing is learnt so, for it would
 //! wander: it stays that of the model as it began, a straightened one, which knows it well.
+//!
+//! Loops without keys stay as that model makes them: their hits lose by new noise, and it is near real ones already.
 //!
 //! Sources: Sauer et al., 2024 (arXiv 2403.12015); steps with new noise: Song et al., 2023 (arXiv 2303.01469); what the
 //! student's own steps lead to: Yin et al., 2024 (arXiv 2405.14867).
@@ -32,6 +34,8 @@ const STEPS: usize = 4;
 const FIRST: f64 = 0.3;
 /// Shares of the way at which loops are judged.
 const JUDGED: std::ops::Range<f64> = 0.02..0.98;
+/// The discriminator's loss where it tells nothing apart.
+const UNTOLD: f32 = 2.0;
 /// Steps that the discriminator has before anything is learnt from it.
 const HEAD_START: u64 = 100;
 /// How far a velocity is moved, at t = 1, in the root of the mean square.
@@ -45,6 +49,8 @@ pub(super) struct Distilled {
     discriminator: Discriminator,
     /// The student as it began.
     anchor: UNet,
+    /// The discriminator's, in its last step.
+    loss: Tensor<1>,
 }
 
 /// Why there is nothing to be learnt; each message says what to do.
@@ -57,6 +63,10 @@ pub enum DistilError {
         "the two models are the same; begin with one that was straightened (--straighten), which knows how to make loops in one step"
     )]
     Same,
+    #[error(
+        "{0} knows no loops in keys (`_Am` in their names), and others stay as the straightened model makes them: it is as good as it can be"
+    )]
+    Keyless(&'static str),
     #[error("the model that is to see what is judged was made for few steps; choose the one that it was made from")]
     Distilled,
 }
@@ -67,6 +77,9 @@ pub fn check(teacher: &Model, start: &Model) -> Result<(), DistilError> {
     // Judges of a checkpoint are made for the student's.
     if !teacher.header.net.depths().eq(start.header.net.depths()) {
         return Err(Unlike("the sizes of their nets").into());
+    }
+    if !start.header.net.keys {
+        return Err(DistilError::Keyless("the model to begin with"));
     }
     if teacher.header.distilled {
         return Err(DistilError::Distilled);
@@ -87,22 +100,29 @@ impl Distilled {
         let judges = judges.unwrap_or_else(|| Judges::new(&teacher.header.net, student.config.seed, device));
         let net = |model: &Model, device| with_weights(UNet::new(&model.header.net, device), &model.weights);
         let discriminator = Discriminator::new(net(teacher, &student.device)?, judges);
-        Ok(Self { discriminator, anchor: net(start, device)? })
+        Ok(Self { discriminator, anchor: net(start, device)?, loss: Tensor::full([1], UNTOLD, device) })
     }
 
     pub fn judges(&self) -> &Judges {
         self.discriminator.judges()
     }
 
-    /// The batch of `student`'s next step, for loops like those of `set`; the discriminator makes its step, and this
-    /// is its loss.
+    /// The batch of `student`'s next step, for loops like those of `set`, and the discriminator's loss in the last step
+    /// that it made.
     pub fn batch(&mut self, student: &Trainer, set: &LatentSet) -> (Batch, Tensor<1>) {
-        let loops = student.draw_loops(set);
+        let (keyed, others): (Vec<_>, Vec<_>) = student.draw_loops(set).into_iter().partition(|one| one.mode.is_some());
+        let keyed = (!keyed.is_empty()).then(|| self.judged(student, keyed));
+        let others = (!others.is_empty()).then(|| self.as_before(student, &others));
+        let batch = keyed.into_iter().chain(others).reduce(Batch::and).expect("a batch has loops");
+        (batch, self.loss.clone())
+    }
+
+    /// What loops with keys are to become.
+    fn judged(&mut self, student: &Trainer, loops: Vec<LatentLoop>) -> Batch {
+        let drawing = Drawing::new(student, &loops);
+        let Drawing { shape, device, .. } = &drawing;
+        let (noise, random) = (|stream| drawing.noise(stream), |stream| drawing.random(stream));
         let conditions: Vec<Condition> = loops.iter().map(LatentLoop::condition).collect();
-        let shape = [loops.len(), set.channels, loops[0].frames];
-        let device = &student.device.clone().inner();
-        let random = |stream: u64| Philox::new(student.config.seed, FIRST_STREAM + student.step * DRAWS + stream);
-        let noise = |stream| placed(random(stream).normals(shape.iter().product()), shape, device);
         let t = |step: usize| shifted(1.0 - step as f32 / STEPS as f32, SHIFT);
         let all = |t: f32| Tensor::<1>::full([shape[0]], t, device);
         let step = match random(0).uniform(0) < FIRST {
@@ -112,7 +132,7 @@ impl Distilled {
 
         // What the student's steps before this one lead to, and what it makes of that.
         let net = student.net().valid();
-        let mut data = Tensor::<3>::zeros(shape, device);
+        let mut data = Tensor::<3>::zeros(*shape, device);
         for before in 0..step {
             let x = interpolate(data, noise(2 + before as u64), all(t(before)));
             data = x.clone() + net.velocity(x, all(t(before)), &conditions) * t(before);
@@ -123,14 +143,14 @@ impl Distilled {
         let made = x.clone() + v.clone() * t;
 
         let real = loops.into_iter().flat_map(|one| one.values).collect();
-        let real = Noisy { data: placed(real, shape, device), noise: noise(8) };
+        let real = Noisy { data: placed(real, *shape, device), noise: noise(8) };
         let noisy = |stream| Noisy { data: made.clone(), noise: noise(stream) };
         let times = |stream| {
             let share = |i| JUDGED.start + (JUDGED.end - JUDGED.start) * random(stream).uniform(i);
             let times: Vec<f32> = (0..shape[0] as u64).map(|i| shifted(share(i) as f32, SHIFT)).collect();
             Tensor::<1>::from_floats(times.as_slice(), device)
         };
-        let loss = self.discriminator.learn(real, noisy(9), times(10), &conditions);
+        self.loss = self.discriminator.learn(real, noisy(9), times(10), &conditions);
         let pull = self.discriminator.pull(noisy(11), times(12), &conditions);
         let taught = match student.step < HEAD_START {
             true => v,
@@ -139,11 +159,63 @@ impl Distilled {
                 v + (pull.clone() - pull.mean_dim(2)) * (MOVED * t) + anchored.mean_dim(2) * t
             }
         };
-        let values = |x: Tensor<3>| x.into_data().try_into_vec::<f32>().expect("latents are 32-bit floats");
         let times = vec![t; shape[0]];
-        let taught = Some(values(taught));
-        (Batch { shape, data: values(data), noise: values(start), times, conditions, taught }, loss)
+        Batch {
+            shape: *shape,
+            data: values(data),
+            noise: values(start),
+            times,
+            conditions,
+            taught: Some(values(taught)),
+        }
     }
+
+    /// Loops without keys, as the model made them that the student began as, and how it goes there.
+    fn as_before(&self, student: &Trainer, loops: &[LatentLoop]) -> Batch {
+        let drawing = Drawing::new(student, loops);
+        let Drawing { shape, device, .. } = &drawing;
+        let conditions: Vec<Condition> = loops.iter().map(LatentLoop::condition).collect();
+        let start = drawing.noise(13);
+        let data = start.clone() + self.anchor.velocity(start.clone(), Tensor::ones([shape[0]], device), &conditions);
+        let random = drawing.random(14);
+        let time =
+            |i: u64| if random.uniform(2 * i) < FIRST { 1.0 } else { shifted(random.uniform(2 * i + 1) as f32, SHIFT) };
+        let times: Vec<f32> = (0..shape[0] as u64).map(time).collect();
+        let batch = Batch { shape: *shape, data: values(data), noise: values(start), times, conditions, taught: None };
+        Batch { taught: Some(batch.velocity_of(&self.anchor, device)), ..batch }
+    }
+}
+
+/// Random numbers of one step, for some loops.
+struct Drawing {
+    shape: [usize; 3],
+    device: Device,
+    seed: u64,
+    first: u64,
+}
+
+impl Drawing {
+    fn new(student: &Trainer, loops: &[LatentLoop]) -> Self {
+        let frames = loops[0].frames;
+        Self {
+            shape: [loops.len(), loops[0].values.len() / frames, frames],
+            device: student.device.clone().inner(),
+            seed: student.config.seed,
+            first: FIRST_STREAM + student.step * DRAWS,
+        }
+    }
+
+    fn random(&self, stream: u64) -> Philox {
+        Philox::new(self.seed, self.first + stream)
+    }
+
+    fn noise(&self, stream: u64) -> Tensor<3> {
+        placed(self.random(stream).normals(self.shape.iter().product()), self.shape, &self.device)
+    }
+}
+
+fn values(x: Tensor<3>) -> Vec<f32> {
+    x.into_data().try_into_vec::<f32>().expect("latents are 32-bit floats")
 }
 
 fn placed(values: Vec<f32>, shape: [usize; 3], device: &Device) -> Tensor<3> {
@@ -156,9 +228,18 @@ mod tests {
     use super::super::checkpoint;
     use super::*;
     use crate::flow::unet::{UNetConfig, weights_of};
+    use crate::key::Mode;
 
     fn net() -> UNetConfig {
-        UNetConfig { stem: 32, last_width: 32, blocks: 1, preconditioned: true, ..UNetConfig::plain(4, 32, 1) }
+        let plain = UNetConfig::plain(4, 32, 1);
+        UNetConfig { stem: 32, last_width: 32, blocks: 1, keys: true, preconditioned: true, ..plain }
+    }
+
+    /// Loops that are noise, of which nothing can be expected from noise alone; every second one in a key.
+    fn noise(loops: u64) -> LatentSet {
+        let mut set = LatentSet::of_noise(4, 8, loops);
+        set.training.iter_mut().step_by(2).for_each(|one| one.mode = Some(Mode::Minor));
+        set
     }
 
     /// A net that was never trained.
@@ -179,31 +260,34 @@ mod tests {
         (model, trainer)
     }
 
-    /// What is left of the power of noise when one step makes loops of it.
-    fn power(net: &impl Velocity) -> f32 {
-        let x = placed(Philox::new(9, 9).normals(32 * 4 * 8), [32, 4, 8], &Device::flex());
-        let made = x.clone() + net.velocity(x, Tensor::ones([32], &Device::flex()), &[Condition::any(120.0); 32]);
-        made.square().mean().into_scalar::<f32>()
+    /// What is left of the power of noise when one step makes loops of it, in a key and without.
+    fn power(net: &impl Velocity) -> [f32; 2] {
+        [Some(Mode::Minor), None].map(|mode| {
+            let x = placed(Philox::new(9, 9).normals(32 * 4 * 8), [32, 4, 8], &Device::flex());
+            let condition = Condition { mode, ..Condition::any(120.0) };
+            let made = x.clone() + net.velocity(x, Tensor::ones([32], &Device::flex()), &[condition; 32]);
+            made.square().mean().into_scalar::<f32>()
+        })
     }
 
     #[test]
-    fn one_step_makes_whole_loops() {
-        // Loops that are noise, of which nothing can be expected from noise alone.
-        let set = LatentSet::of_noise(4, 8, 64);
+    fn one_step_makes_whole_loops_in_keys() {
+        let set = noise(64);
         let (model, mut trainer) = start(&set, 4e-3);
         let before = power(&trainer.averaged());
         trainer.distil(&teacher(), &model).unwrap();
         (0..HEAD_START).for_each(|_| drop(trainer.advance(&set)));
         let waited = power(&trainer.averaged());
         (0..300).for_each(|_| drop(trainer.advance(&set)));
-        let after = power(&trainer.averaged());
-        assert!(before < 0.1 && waited < 0.15, "{before} {waited}");
-        assert!((0.2..2.0).contains(&after), "{after}");
+        let [keyed, other] = power(&trainer.averaged());
+        assert!(before.iter().all(|p| *p < 0.1) && waited.iter().all(|p| *p < 0.15), "{before:?} {waited:?}");
+        assert!((0.2..2.0).contains(&keyed), "{keyed}");
+        assert!((other - before[1]).abs() < 0.03, "others stay as they were: {other} {before:?}");
     }
 
     #[test]
     fn judges_go_on_where_they_were() {
-        let set = LatentSet::of_noise(4, 8, 16);
+        let set = noise(16);
         let folder = tempfile::tempdir().unwrap();
         let (model, mut trainer) = start(&set, 1e-3);
         trainer.distil(&teacher(), &model).unwrap();
@@ -223,8 +307,7 @@ mod tests {
 
     #[test]
     fn models_that_teach_nothing_are_refused() {
-        let set = LatentSet::of_noise(4, 8, 8);
-        let (start, _) = start(&set, 1e-3);
+        let (mut start, _) = start(&noise(8), 1e-3);
         let refused = |change: fn(&mut Model)| {
             let mut teacher = teacher();
             change(&mut teacher);
@@ -235,5 +318,8 @@ mod tests {
         assert!(refused(|teacher| teacher.header.net.widths.push(32)).contains("sizes"));
         assert!(refused(|teacher| teacher.header.distilled = true).contains("few steps"));
         assert!(check(&start, &start).unwrap_err().to_string().contains("the same"));
+        let mut teacher = teacher();
+        (teacher.header.net.keys, start.header.net.keys) = (false, false);
+        assert!(check(&teacher, &start).unwrap_err().to_string().contains("no loops in keys"));
     }
 }

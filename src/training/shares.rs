@@ -53,6 +53,17 @@ impl Batch {
         read(v.reshape([-1])).unwrap_or_else(|reason| panic!("{reason}"))
     }
 
+    /// Its loops and those of another, both of which are taught.
+    pub fn and(mut self, other: Self) -> Self {
+        self.shape[0] += other.shape[0];
+        self.data.extend(other.data);
+        self.noise.extend(other.noise);
+        self.times.extend(other.times);
+        self.conditions.extend(other.conditions);
+        self.taught = self.taught.zip(other.taught).map(|(one, other)| [one, other].concat());
+        self
+    }
+
     /// Loss and gradients of a net that is on `device`.
     pub fn gradients(&self, net: &UNet, device: &Device) -> (Tensor<1>, GradientsParams) {
         let ([data, noise, x], t) = self.placed(device);

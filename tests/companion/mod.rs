@@ -111,6 +111,26 @@ pub fn drum_folder(folder: &Path, count: u64) {
     }
 }
 
+/// A bar of a tone with its octave, in place of the drums.
+fn tone(hertz: f32) -> Clip {
+    let wave = |i: usize| (std::f32::consts::TAU * hertz * i as f32 / SAMPLE_RATE as f32).sin();
+    let mut clip = drums(1, 4, 120.0);
+    for samples in &mut clip.samples {
+        samples.iter_mut().enumerate().for_each(|(i, s)| *s = 0.2 * wave(i) + 0.1 * wave(2 * i));
+    }
+    clip
+}
+
+/// A bar of a tone a semitone above the one before, in the sub-folder `pads`, for each of the `keys` in their names.
+pub fn pad_folder(folder: &Path, keys: &[&str]) {
+    let sub = folder.join("pads");
+    std::fs::create_dir_all(&sub).unwrap();
+    for (i, key) in keys.iter().enumerate() {
+        let path = sub.join(format!("pad{i}_{key}_120bpm.wav"));
+        flowloop::wav::write(&path, &tone(110.0 * 1.06f32.powi(i as i32))).unwrap();
+    }
+}
+
 /// An untrained model with a small codec, enough to make sound.
 pub fn tiny_model(labels: &[&str]) -> Model {
     tiny_keyed_model(labels, &[])

@@ -11,6 +11,7 @@ use flowloop::flow::layers::Padding;
 use flowloop::flow::objective::TimeSampling;
 use flowloop::flow::unet::{UNetConfig, weights_of};
 use flowloop::model::{Header, Model, Precision, VERSION};
+use flowloop::training::distil::DistilError;
 use flowloop::training::latents::{LatentLoop, LatentSet};
 use flowloop::training::sharpen::Sharpened;
 use flowloop::training::{Judged, Trainer, TrainingConfig, checkpoint, constant_loss, straighten};
@@ -58,8 +59,8 @@ pub struct Train {
     /// same one as it was earlier in its training, or what it went on from (a file, or the word factory)
     #[arg(long, requires = "from", conflicts_with = "straighten", value_name = "WORSE")]
     sharpen: Option<PathBuf>,
-    /// Make melodic loops of --from, a model that was straightened, better in runs of two to four steps (drums become
-    /// worse): learn to make such as are hard to tell from those of FOLDER by what this model sees in them, the one
+    /// Make loops in keys of --from, a model that was straightened, better in runs of two to four steps (others stay as
+    /// they are): learn to make such as are hard to tell from those of FOLDER by what this model sees in them, the one
     /// that it was straightened from (a file, or the word factory). Held-out loops cannot judge it: the newest is kept
     #[arg(long, requires = "from", conflicts_with_all = ["straighten", "sharpen"], value_name = "TEACHER")]
     distil: Option<PathBuf>,
@@ -128,6 +129,7 @@ impl Train {
             let unknown: Vec<&str> = set.labels.iter().filter(unknown).map(String::as_str).collect();
             let which = if self.distil.is_some() { "--distil" } else { "--sharpen" };
             ensure!(unknown.is_empty(), "{which}: --from knows no loops of {}; leave them out", unknown.join(", "));
+            ensure!(self.distil.is_none() || set.has_keys(), "--distil: {}", DistilError::Keyless("FOLDER"));
         }
         let stop = super::interruption()?;
         let learn = || self.learn(set, base.as_ref(), (teacher, seeing), rate, &devices, &stop);
