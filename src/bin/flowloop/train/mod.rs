@@ -59,9 +59,10 @@ pub struct Train {
     /// same one as it was earlier in its training, or what it went on from (a file, or the word factory)
     #[arg(long, requires = "from", conflicts_with = "straighten", value_name = "WORSE")]
     sharpen: Option<PathBuf>,
-    /// Make loops in keys of --from, a model that was straightened, better in runs of two to four steps (others stay as
-    /// they are): learn to make such as are hard to tell from those of FOLDER by what this model sees in them, the one
-    /// that it was straightened from (a file, or the word factory). Held-out loops cannot judge it: the newest is kept
+    /// Make loops in keys of --from, a model that was straightened, better in runs of four steps (one and two become
+    /// worse, loops without keys stay as they are): learn to make such as are hard to tell from those of FOLDER by what
+    /// this model sees in them, the one that it was straightened from (a file, or the word factory). Held-out loops
+    /// cannot judge it: the newest is kept
     #[arg(long, requires = "from", conflicts_with_all = ["straighten", "sharpen"], value_name = "TEACHER")]
     distil: Option<PathBuf>,
     /// Share of the loops held out
