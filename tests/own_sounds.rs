@@ -92,6 +92,7 @@ fn a_model_for_few_steps_is_made_of_another() {
     assert!(said.contains("done at step 3") && said.contains("the discriminator's loss"), "{said}");
     let made = Model::load(&few).unwrap();
     assert!(made.header.distilled && !after.header.distilled);
+    assert_eq!(made.header.shift, after.header.shift, "its steps are those of the straightened one");
     assert!(made.drift.iter().any(|drift| drift.renewed), "runs with new noise are measured");
     assert!(works(&["inspect", text(&few)]).contains("few steps"));
     let said = works(&[&distil(text(&fast), text(&few), "4")[..], &more].concat());

@@ -167,10 +167,9 @@ impl Train {
             None => self.net(set.channels, set.codec.is_some()).told(set.labels.len(), set.has_keys()),
         };
         net.validate().map_err(anyhow::Error::msg)?;
-        let times = match self.straighten {
-            Some(_) => straighten::TIMES,
-            None => TimeSampling::default(),
-        };
+        // A distillation draws times of its own, but its runs have even steps, as straightened models': four are nearer.
+        let few = self.straighten.is_some() || self.distil.is_some();
+        let times = if few { straighten::TIMES } else { TimeSampling::default() };
         let (batch, seed) = (self.batch, self.seed);
         let config = TrainingConfig { batch, learning_rate: rate, seed, times, ..TrainingConfig::default() };
         let folder = checkpoint_folder(&self.output);
@@ -408,8 +407,7 @@ impl Train {
             net: net.config().clone(),
             labels,
             keyed: if net.config().keys { set.keyed.clone() } else { Vec::new() },
-            // Even steps, as straightened models': measured so, four of a distilled one are nearer.
-            shift: if self.distil.is_some() { 1.0 } else { trainer.config().times.shift() },
+            shift: trainer.config().times.shift(),
             distilled: self.distil.is_some(),
             codec: set.codec.as_ref().map(|c| c.config().clone()),
             trained_steps: trainer.step(),
