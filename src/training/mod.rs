@@ -19,6 +19,8 @@ mod shares;
 pub mod sharpen;
 pub mod straighten;
 
+use std::rc::Rc;
+
 use burn::optim::ModuleOptimizer;
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -119,7 +121,7 @@ pub struct Trainer {
     best: Option<Judged>,
     device: Device,
     helpers: Vec<Helper>,
-    teacher: Option<Box<dyn Velocity>>,
+    teacher: Option<Rc<dyn Velocity>>,
     distilled: Option<Distilled>,
     /// That of a checkpoint, until it is taken up.
     judges: Option<Judges>,
@@ -172,7 +174,7 @@ impl Trainer {
 
     /// From now on the velocities of `teacher`, on the net's device, are learnt instead of those to the loops, and
     /// judged by.
-    pub fn learn_from(&mut self, teacher: Box<dyn Velocity>) {
+    pub fn learn_from(&mut self, teacher: Rc<dyn Velocity>) {
         self.teacher = Some(teacher);
     }
 

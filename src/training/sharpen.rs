@@ -79,6 +79,8 @@ impl Velocity for Sharpened {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use burn::tensor::Device;
 
     use super::*;
@@ -101,7 +103,7 @@ mod tests {
         let config = TrainingConfig { batch: 8, warm_up: 1, learning_rate: 1e-3, ..TrainingConfig::default() };
         let from = (&better.header.net, &better.weights);
         let mut trainer = Trainer::from_weights(from.0, from, config, &Device::flex()).unwrap();
-        trainer.learn_from(Box::new(Sharpened::new(better.clone(), worse, &device::cpu()).unwrap()));
+        trainer.learn_from(Rc::new(Sharpened::new(better.clone(), worse, &device::cpu()).unwrap()));
         let before = trainer.judge(&set.validation, 4).loss;
         let first = trainer.advance(&set).into_scalar::<f32>();
         (0..150).for_each(|_| drop(trainer.advance(&set)));

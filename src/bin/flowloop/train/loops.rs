@@ -10,11 +10,11 @@ use flowloop::dataset::{self, Dataset, Length, ScanOptions, Sides};
 use flowloop::device::Adapter;
 use flowloop::model::{Generator, Model};
 use flowloop::training::latents::{self, Encoded, LatentSet};
-use flowloop::training::sharpen::Sharpened;
-use flowloop::training::{distil, straighten};
+use flowloop::training::straighten;
 use rayon::prelude::*;
 
-use super::{Train, VALIDATED};
+use super::Train;
+use super::aim::VALIDATED;
 use crate::Progress;
 
 /// Audio that the codec is fitted on at most: 2.5 GB.
@@ -143,20 +143,5 @@ impl Train {
         });
         drop(progress);
         made.map_err(|_| anyhow!("stopped before the training began; nothing was written"))
-    }
-
-    /// By what --distil judges.
-    pub(super) fn seeing(&self, base: Option<&Model>) -> anyhow::Result<Option<Model>> {
-        let (Some(teacher), Some(base)) = (&self.distil, base) else { return Ok(None) };
-        let teacher = super::named(teacher)?;
-        distil::check(&teacher, base).map_err(|e| anyhow!("--distil: {e}"))?;
-        Ok(Some(teacher))
-    }
-
-    /// What --sharpen learns from.
-    pub(super) fn teacher(&self, base: Option<&Model>, adapter: &Adapter) -> anyhow::Result<Option<Sharpened>> {
-        let (Some(worse), Some(base)) = (&self.sharpen, base) else { return Ok(None) };
-        let worse = super::named(worse)?;
-        Ok(Some(Sharpened::new(base.clone(), worse, adapter).map_err(|e| anyhow!("--sharpen: {e}"))?))
     }
 }

@@ -8,14 +8,14 @@ use clap::Args;
 use flowloop::codec::{CodecConfig, LATENTS_PER_BEAT};
 use flowloop::device::{self, Adapter, remote};
 use flowloop::flow::layers::Padding;
-use flowloop::flow::objective::TimeSampling;
 use flowloop::flow::unet::{UNetConfig, weights_of};
 use flowloop::model::{Header, Model, Precision, VERSION};
-use flowloop::training::distil::DistilError;
 use flowloop::training::latents::{LatentLoop, LatentSet};
-use flowloop::training::sharpen::Sharpened;
-use flowloop::training::{Judged, Trainer, TrainingConfig, checkpoint, constant_loss, straighten};
+use flowloop::training::{Judged, Trainer, TrainingConfig, checkpoint};
 
+use aim::Aim;
+
+mod aim;
 pub(crate) mod loops;
 
 #[derive(Args)]
@@ -93,8 +93,12 @@ pub struct Train {
     credits: String,
 }
 
-/// Loops of the validation split that are looked at, at most.
-const VALIDATED: usize = 128;
+/// Where checkpoints are kept, and of what they must be to be gone on from.
+struct Kept {
+    folder: PathBuf,
+    data: String,
+}
+
 /// Solver steps from which on a sharpened model is put right as it was before.
 const SHARP_FROM: u32 = 8;
 /// Steps between two readings of the loss: reading it makes a GPU wait.
@@ -104,13 +108,8 @@ impl Train {
     pub fn run(mut self) -> anyhow::Result<()> {
         ensure!(self.steps > 0 && self.every > 0, "--steps and --every must be at least 1");
         ensure!((1..=4096).contains(&self.batch), "--batch must be between 1 and 4096");
-        let rate = self.learning_rate.unwrap_or(match (&self.distil, &self.sharpen, &self.from) {
-            (Some(_), ..) => 3e-5,
-            (_, Some(_), _) => 6e-5,
-            (.., Some(_)) => 2e-4,
-            (.., None) => 8e-4,
-        });
-        ensure!(rate.is_finite() && rate > 0.0, "--learning-rate must be positive");
+        let sound = |rate: f64| rate.is_finite() && rate > 0.0;
+        ensure!(self.learning_rate.is_none_or(sound), "--learning-rate must be positive");
         ensure!((0.0..0.9).contains(&self.validation), "--validation must be 0 or more and below 0.9");
         // Before minutes of reading: the settings, the output and the device.
         let base = self.base()?;
@@ -121,19 +120,11 @@ impl Train {
         self.net(channels, true).validate().map_err(|e| anyhow!("{e}; change --widths, --blocks or --stem"))?;
         self.check_output()?;
         let devices = self.devices()?;
-        ensure!(self.straighten != Some(0), "--straighten must be at least 1");
-        let seeing = self.seeing(base.as_ref())?;
-        let teacher = self.teacher(base.as_ref(), &devices[0])?;
+        let aim = Aim::of(&self, base.as_ref(), &devices[0])?;
         let set = self.latent_set(base.as_ref())?;
-        if let Some(base) = base.as_ref().filter(|_| self.sharpen.is_some() || self.distil.is_some()) {
-            let unknown = |label: &&String| !base.header.labels.contains(label);
-            let unknown: Vec<&str> = set.labels.iter().filter(unknown).map(String::as_str).collect();
-            let which = if self.distil.is_some() { "--distil" } else { "--sharpen" };
-            ensure!(unknown.is_empty(), "{which}: --from knows no loops of {}; leave them out", unknown.join(", "));
-            ensure!(self.distil.is_none() || set.has_keys(), "--distil: {}", DistilError::Keyless("FOLDER"));
-        }
+        aim.check(&set, base.as_ref())?;
         let stop = super::interruption()?;
-        let learn = || self.learn(set, base.as_ref(), (teacher, seeing), rate, &devices, &stop);
+        let learn = || self.learn(set, base.as_ref(), aim, &devices, &stop);
         match device::guarded(learn) {
             Ok(Ok(())) => Ok(()),
             // Whatever failed, a lost connection is why.
@@ -150,16 +141,15 @@ impl Train {
         &self,
         set: LatentSet,
         base: Option<&Model>,
-        (teacher, seeing): (Option<Sharpened>, Option<Model>),
-        rate: f64,
+        aim: Aim,
         devices: &[Adapter],
         stop: &AtomicBool,
     ) -> anyhow::Result<()> {
         let device = &devices[0].device;
         // Before pairs take their place.
         let heard = super::calibrate::some_of(&set);
-        let set = match (self.straighten, base) {
-            (Some(count), Some(base)) => self.pairs(count, base, set, &devices[0], stop)?,
+        let set = match (&aim, base) {
+            (Aim::Straighten(count), Some(base)) => self.pairs(*count, base, set, &devices[0], stop)?,
             _ => set,
         };
         let net = match base {
@@ -167,21 +157,18 @@ impl Train {
             None => self.net(set.channels, set.codec.is_some()).told(set.labels.len(), set.has_keys()),
         };
         net.validate().map_err(anyhow::Error::msg)?;
-        // A distillation draws times of its own, but its runs have even steps, as straightened models': four are nearer.
-        let few = self.straighten.is_some() || self.distil.is_some();
-        let times = if few { straighten::TIMES } else { TimeSampling::default() };
-        let (batch, seed) = (self.batch, self.seed);
-        let config = TrainingConfig { batch, learning_rate: rate, seed, times, ..TrainingConfig::default() };
-        let folder = checkpoint_folder(&self.output);
-        let other = teacher.as_ref().map(Sharpened::worse).or(seeing.as_ref().map(|seeing| &*seeing.hash));
-        let data = set.digest() + base.map_or("", |b| &b.hash) + other.unwrap_or("");
+        let (batch, seed, times) = (self.batch, self.seed, aim.times());
+        let learning_rate = self.learning_rate.unwrap_or_else(|| aim.rate(base.is_some()));
+        let config = TrainingConfig { batch, learning_rate, seed, times, ..TrainingConfig::default() };
+        let data = set.digest() + base.map_or("", |b| &b.hash) + aim.other();
+        let kept = Kept { folder: checkpoint_folder(&self.output), data };
         if self.fresh {
-            checkpoint::remove(&folder);
+            checkpoint::remove(&kept.folder);
         }
         let mut warn = |e: &checkpoint::CheckpointError| eprintln!("warning: {e}");
-        let mut trainer = match checkpoint::resume_newest(&folder, &net, &config, &data, device, &mut warn)? {
+        let mut trainer = match checkpoint::resume_newest(&kept.folder, &net, &config, &kept.data, device, &mut warn)? {
             Some(trainer) => {
-                println!("going on from step {} ({})", trainer.step(), folder.display());
+                println!("going on from step {} ({})", trainer.step(), kept.folder.display());
                 trainer
             }
             None => match base {
@@ -195,31 +182,21 @@ impl Train {
         if !self.output.exists() {
             trainer.forget_best();
         }
-        if let Some(teacher) = teacher {
-            trainer.learn_from(Box::new(teacher));
-        }
-        if let (Some(seeing), Some(base)) = (&seeing, base) {
-            trainer.distil(seeing, base).map_err(|e| anyhow!("--from: {e}"))?;
-        }
+        aim.begin(&mut trainer, base)?;
         trainer.share_with(&devices[1..].iter().map(|a| a.device.clone()).collect::<Vec<_>>());
-        let trainer = self.train(trainer, &set, &data, &folder, devices, stop)?;
-        self.measure(&heard, base, &devices[0])?;
-        println!("{}", self.ended(&trainer));
+        let trainer = self.train(trainer, &aim, &set, &kept, devices, stop)?;
+        self.measure(&heard, base.filter(|_| matches!(aim, Aim::Sharpen(_))), &devices[0])?;
+        println!("{}", self.ended(&trainer, &aim));
         Ok(())
     }
 
     /// Why it ended, what there is now, and how to go on.
-    fn ended(&self, trainer: &Trainer) -> String {
+    fn ended(&self, trainer: &Trainer, aim: &Aim) -> String {
         let (step, output) = (trainer.step(), self.output.display());
         let best = trainer.best().filter(|best| best.step < step);
         let which = best.map_or(String::new(), |best| format!(", as it was at its best, at step {}", best.step));
         match (step < self.steps, self.learnt(trainer)) {
-            (true, true) if self.sharpen.is_some() => format!(
-                "ended at step {step}: {output}{which}. The two models were followed no better since (--patience 0 goes on all the same)"
-            ),
-            (true, true) => format!(
-                "ended at step {step}: {output}{which}. Held-out loops were learnt no better since: more steps would only memorise (--patience 0 makes them all the same); more loops would help"
-            ),
+            (true, true) => format!("ended at step {step}: {output}{which}. {}", aim.learnt()),
             (stopped, _) => format!(
                 "{} at step {step}: {output}{which} (run the same command to go on; --steps sets how far)",
                 if stopped { "stopped" } else { "done" }
@@ -301,22 +278,20 @@ impl Train {
     fn train(
         &self,
         mut trainer: Trainer,
+        aim: &Aim,
         set: &LatentSet,
-        data: &str,
-        folder: &Path,
+        kept: &Kept,
         devices: &[Adapter],
         stop: &AtomicBool,
     ) -> anyhow::Result<Trainer> {
-        // What a distilled net does in one step of four is no velocity that loops could judge.
-        let judging = if self.distil.is_some() { 0 } else { VALIDATED };
-        let held_out = &set.validation[..set.validation.len().min(judging)];
-        if !held_out.is_empty() && self.sharpen.is_none() {
-            println!("predicting a constant would give validation loss {:.4}", constant_loss(held_out));
+        let held_out = aim.judges(set);
+        if let Some(loss) = aim.by_guessing(held_out) {
+            println!("predicting a constant would give validation loss {loss:.4}");
         }
         let names: Vec<&str> = devices.iter().map(|a| a.name.as_str()).collect();
         let mut progress = super::Progress::new(self.steps, &format!("training on {}", names.join(" and ")));
         progress.begin_at(trainer.step());
-        let what = if self.distil.is_some() { "the discriminator's loss" } else { "loss" };
+        let what = aim.loss();
         let (mut pending, mut said, mut saved) = (Vec::new(), String::new(), None);
         while trainer.step() < self.steps && !stop.load(Ordering::Relaxed) && !self.learnt(&trainer) {
             pending.push(trainer.advance(set));
@@ -325,9 +300,9 @@ impl Train {
             if step.is_multiple_of(READ_EVERY) || save {
                 let losses: Vec<f32> = pending.drain(..).map(|l| l.into_scalar::<f32>()).collect();
                 let loss = losses.iter().sum::<f32>() / losses.len() as f32;
-                ensure!(loss.is_finite(), "{}", diverged(step, folder));
+                ensure!(loss.is_finite(), "{}", diverged(step, &kept.folder));
                 if save {
-                    let judged = self.save(&mut trainer, set, held_out, data, folder)?;
+                    let judged = self.save(&mut trainer, set, held_out, kept)?;
                     (saved, said) =
                         (Some(step), judged.map_or(String::new(), |j| format!(", validation {:.4}", j.loss)));
                     progress.line(&format!(
@@ -340,7 +315,7 @@ impl Train {
             progress.set(step, self.steps);
         }
         if saved != Some(trainer.step()) {
-            self.save(&mut trainer, set, held_out, data, folder)?;
+            self.save(&mut trainer, set, held_out, kept)?;
         }
         drop(progress);
         Ok(trainer)
@@ -357,19 +332,19 @@ impl Train {
     }
 
     /// Measures what the model makes, for generating to go by. Only a model with a codec is heard. A sharpened one is to
-    /// go beyond what the one that it comes from does: put right by its own measures, it would be brought back, so those
-    /// of the other are kept but for short runs.
-    fn measure(&self, heard: &[LatentLoop], base: Option<&Model>, adapter: &Adapter) -> anyhow::Result<()> {
+    /// go beyond what `sharpened`, which it comes from, does: put right by its own measures, it would be brought back, so
+    /// those of the other are kept but for short runs.
+    fn measure(&self, heard: &[LatentLoop], sharpened: Option<&Model>, adapter: &Adapter) -> anyhow::Result<()> {
         let mut model = Model::load(&self.output)?;
         if model.codec.is_none() {
             return Ok(());
         }
-        let base = base.filter(|base| self.sharpen.is_some() && !base.drift.is_empty());
-        if let Some(base) = base {
+        let sharpened = sharpened.filter(|base| !base.drift.is_empty());
+        if let Some(base) = sharpened {
             model.spread.clone_from(&base.spread);
         }
         let mut model = super::calibrate::measured(model, heard, adapter)?;
-        if let Some(base) = base {
+        if let Some(base) = sharpened {
             model = model.put_right_like(base, SHARP_FROM);
         }
         Ok(model.save(&self.output, Precision::Half)?)
@@ -382,18 +357,17 @@ impl Train {
         trainer: &mut Trainer,
         set: &LatentSet,
         held_out: &[LatentLoop],
-        data: &str,
-        folder: &Path,
+        kept: &Kept,
     ) -> anyhow::Result<Option<Judged>> {
         let model = self.model(trainer, set);
         let finite = model.weights.values().flat_map(|w| &w.values).all(|v| v.is_finite());
-        ensure!(finite, "{}", diverged(trainer.step(), folder));
+        ensure!(finite, "{}", diverged(trainer.step(), &kept.folder));
         let judged = (!held_out.is_empty()).then(|| trainer.judge(held_out, set.channels));
-        ensure!(judged.is_none_or(|j| j.loss.is_finite()), "{}", diverged(trainer.step(), folder));
+        ensure!(judged.is_none_or(|j| j.loss.is_finite()), "{}", diverged(trainer.step(), &kept.folder));
         if judged == trainer.best() {
             model.save(&self.output, Precision::Half)?;
         }
-        checkpoint::save(folder, trainer, data)?;
+        checkpoint::save(&kept.folder, trainer, &kept.data)?;
         Ok(judged)
     }
 
