@@ -3,9 +3,9 @@
 //! (adversarial distillation).
 //!
 //! Between steps of loops with keys all noise is new, so that each step needs to say only what loops may come from what
-//! it sees. Each one is learnt from what the model's own steps before lead to: what it makes of that is judged by a
-//! [`discriminator`](super::discriminator), which learns beside it on what the teacher sees, and moves to where that
-//! would take it for real. Of what a loop's latents are in the mean over its frames nothing is learnt so, for it would
+//! it sees. Those of runs of one, two and four are learnt where they will be played, each from what the model's own
+//! steps before lead to: what it makes of that is judged by a [`discriminator`](super::discriminator), which learns
+//! beside it on what the teacher sees, and moves to where that would take it for real. Of what a loop's latents are in the mean over its frames nothing is learnt so, for it would
 //! wander: it stays that of the model as it began, a straightened one, which knows it well.
 //!
 //! Loops without keys stay as that model makes them: their hits lose by new noise, and it is near real ones already.
@@ -28,9 +28,9 @@ use crate::flow::{Condition, Velocity};
 use crate::model::Model;
 use crate::random::Philox;
 
-/// Steps of the longest run that is learnt; those of half and a quarter as many lie where some of its do.
-const STEPS: usize = 4;
-/// Share of the batches that are a run's first step.
+/// Steps of the runs that are learnt, and the share of the batches that are one of each's steps, whichever.
+const RUNS: [(usize, f64); 3] = [(1, 0.1), (2, 0.4), (4, 0.5)];
+/// Share of the loops without keys that are seen in noise alone.
 const FIRST: f64 = 0.3;
 /// Shares of the way at which loops are judged.
 const JUDGED: std::ops::Range<f64> = 0.02..0.98;
@@ -123,12 +123,10 @@ impl Distilled {
         let Drawing { shape, device, .. } = &drawing;
         let (noise, random) = (|stream| drawing.noise(stream), |stream| drawing.random(stream));
         let conditions: Vec<Condition> = loops.iter().map(LatentLoop::condition).collect();
-        let t = |step: usize| shifted(1.0 - step as f32 / STEPS as f32, SHIFT);
+        let steps = run(random(0).uniform(0));
+        let step = random(0).below(1, steps);
+        let t = |step: usize| 1.0 - step as f32 / steps as f32;
         let all = |t: f32| Tensor::<1>::full([shape[0]], t, device);
-        let step = match random(0).uniform(0) < FIRST {
-            true => 0,
-            false => 1 + random(0).below(1, STEPS - 1),
-        };
 
         // What the student's steps before this one lead to, and what it makes of that.
         let net = student.net().valid();
@@ -184,6 +182,15 @@ impl Distilled {
         let batch = Batch { shape: *shape, data: values(data), noise: values(start), times, conditions, taught: None };
         Batch { taught: Some(batch.velocity_of(&self.anchor, device)), ..batch }
     }
+}
+
+/// The steps of the run that a number between 0 and 1 stands for.
+fn run(mut share: f64) -> usize {
+    let found = RUNS.iter().find(|(_, part)| {
+        share -= part;
+        share < 0.0
+    });
+    found.unwrap_or(&RUNS[RUNS.len() - 1]).0
 }
 
 /// Random numbers of one step, for some loops.

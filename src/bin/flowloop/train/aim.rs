@@ -52,14 +52,14 @@ impl Aim {
     /// Step size where none is asked for.
     pub fn rate(&self, goes_on: bool) -> f64 {
         match self {
-            Self::Distil(_) => 3e-5,
+            Self::Distil(_) => 5e-5,
             Self::Sharpen(_) => 6e-5,
             _ if goes_on => 2e-4,
             _ => 8e-4,
         }
     }
 
-    /// A distillation draws times of its own, but its runs have even steps, as straightened models': four are nearer.
+    /// A distillation draws times of its own, and learns the even steps of straightened models' runs.
     pub fn times(&self) -> TimeSampling {
         match self {
             Self::Straighten(_) | Self::Distil(_) => straighten::TIMES,

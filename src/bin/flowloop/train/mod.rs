@@ -39,7 +39,7 @@ pub struct Train {
     /// and labels are taken over
     #[arg(long, conflicts_with_all = ["latents", "widths", "blocks", "stem"])]
     from: Option<PathBuf>,
-    /// Step size; left out, 8e-4, 2e-4 with --from, 6e-5 with --sharpen or 3e-5 with --distil
+    /// Step size; left out, 8e-4, 2e-4 with --from, 6e-5 with --sharpen or 5e-5 with --distil
     #[arg(long)]
     learning_rate: Option<f64>,
     /// Channels of the layers, from the outside in
@@ -59,8 +59,8 @@ pub struct Train {
     /// same one as it was earlier in its training, or what it went on from (a file, or the word factory)
     #[arg(long, requires = "from", conflicts_with = "straighten", value_name = "WORSE")]
     sharpen: Option<PathBuf>,
-    /// Make loops in keys of --from, a model that was straightened, better in runs of four steps (one and two become
-    /// worse, loops without keys stay as they are): learn to make such as are hard to tell from those of FOLDER by what
+    /// Make loops in keys of --from, a model that was straightened, better in runs of four steps (loops without keys
+    /// stay as they are): learn to make such as are hard to tell from those of FOLDER by what
     /// this model sees in them, the one that it was straightened from (a file, or the word factory). Held-out loops
     /// cannot judge it: the newest is kept
     #[arg(long, requires = "from", conflicts_with_all = ["straighten", "sharpen"], value_name = "TEACHER")]
