@@ -5,8 +5,9 @@
 //! Between steps of loops with keys all noise is new, so that each step needs to say only what loops may come from what
 //! it sees. Those of runs of one, two and four are learnt where they will be played, each from what the model's own
 //! steps before lead to: what it makes of that is judged by a [`discriminator`](super::discriminator), which learns
-//! beside it on what the teacher sees, and moves to where that would take it for real. Of what a loop's latents are in the mean over its frames nothing is learnt so, for it would
-//! wander: it stays that of the model as it began, a straightened one, which knows it well.
+//! beside it on what the teacher sees, and moves to where that would take it for real. Of what a loop's latents are in
+//! the mean over its frames nothing is learnt so, for it would wander: it stays that of the model as it began, a
+//! straightened one, which knows it well.
 //!
 //! Loops without keys stay as that model makes them: their hits lose by new noise, and it is near real ones already.
 //!
@@ -28,8 +29,8 @@ use crate::flow::{Condition, Velocity};
 use crate::model::Model;
 use crate::random::Philox;
 
-/// Steps of the runs that are learnt, and the share of the batches that are one of each's steps, whichever.
-const RUNS: [(usize, f64); 3] = [(1, 0.1), (2, 0.4), (4, 0.5)];
+/// Steps of the runs that are learnt, as often as one of their steps is a batch's.
+const RUNS: [usize; 10] = [1, 2, 2, 2, 2, 4, 4, 4, 4, 4];
 /// Share of the loops without keys that are seen in noise alone.
 const FIRST: f64 = 0.3;
 /// Shares of the way at which loops are judged.
@@ -123,7 +124,7 @@ impl Distilled {
         let Drawing { shape, device, .. } = &drawing;
         let (noise, random) = (|stream| drawing.noise(stream), |stream| drawing.random(stream));
         let conditions: Vec<Condition> = loops.iter().map(LatentLoop::condition).collect();
-        let steps = run(random(0).uniform(0));
+        let steps = RUNS[random(0).below(0, RUNS.len())];
         let step = random(0).below(1, steps);
         let t = |step: usize| 1.0 - step as f32 / steps as f32;
         let all = |t: f32| Tensor::<1>::full([shape[0]], t, device);
@@ -182,15 +183,6 @@ impl Distilled {
         let batch = Batch { shape: *shape, data: values(data), noise: values(start), times, conditions, taught: None };
         Batch { taught: Some(batch.velocity_of(&self.anchor, device)), ..batch }
     }
-}
-
-/// The steps of the run that a number between 0 and 1 stands for.
-fn run(mut share: f64) -> usize {
-    let found = RUNS.iter().find(|(_, part)| {
-        share -= part;
-        share < 0.0
-    });
-    found.unwrap_or(&RUNS[RUNS.len() - 1]).0
 }
 
 /// Random numbers of one step, for some loops.
@@ -288,7 +280,7 @@ mod tests {
         (0..300).for_each(|_| drop(trainer.advance(&set)));
         let [keyed, other] = power(&trainer.averaged());
         assert!(before.iter().chain(&waited).all(|p| *p < 1e-3), "{before:?} {waited:?}");
-        // How far the two have pushed each other is chance, and so is rounding: 0.02 to 2.0 for a dozen seeds.
+        // How far the two have pushed each other hangs on rounding: 0.02 to 2.0 with other seeds and step sizes.
         assert!((100.0 * before[0]..8.0).contains(&keyed), "{keyed} {before:?}");
         assert!((other - before[1]).abs() < 0.03, "others stay as they were: {other} {before:?}");
     }
