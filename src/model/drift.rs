@@ -2,19 +2,21 @@
 //! is not infinitely short, change the variance that `x_t` had in training; the net is then asked about what
 //! it has never seen, and what is decoded is dull or too wild. Measured once for a model, step by step;
 //! generating puts each step right: apart what differs from loop to loop and what happens within one, for
-//! a net loses the one and keeps the other.
+//! a net loses the one and keeps the other, and apart loops with keys and loops without, for in few steps the ones
+//! come out too wild where the others come out dull.
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 
-use super::Generator;
 use super::generator::{GenerateError, Progress};
 use super::job::RENEWING;
-use super::spread::{self, Spread, Turn, WRONG};
-use crate::codec::{LATENTS_PER_BEAT, neighbours};
-use crate::flow::solver::{Correction, Path, Renewal, Solver, unshifted};
+use super::spread::{self, Moments, Turn, WRONG};
+use super::steady::{Remedy, put_right};
+use super::{Generator, Header};
+use crate::codec::LATENTS_PER_BEAT;
+use crate::flow::solver::{Correction, Path, Renewal, Solver};
 use crate::flow::unet::Weight;
 use crate::flow::{Condition, noise};
 use crate::key::Mode;
@@ -26,6 +28,8 @@ pub struct Drift {
     pub steps: u32,
     /// Noise was renewed at each step ([`super::Header::renewed`]).
     pub renewed: bool,
+    /// Of loops with keys, or of loops without; None of all together.
+    pub keyed: Option<bool>,
     /// `[step, component]`: means after each step, beyond those of training.
     pub mean: Vec<f32>,
     /// `[step, component]`: deviations within loops by those of training.
@@ -34,11 +38,13 @@ pub struct Drift {
     pub between: Vec<f32>,
 }
 
+/// Kinds of loops that are measured.
+const KINDS: [Option<bool>; 3] = [None, Some(false), Some(true)];
 /// Ratios of deviations that are kept, and taken from a file.
 const SOUND: std::ops::RangeInclusive<f32> = 1e-3..=1e3;
 /// Runs that are measured; between them the drift is interpolated.
 const STEPS: [u32; 6] = [1, 2, 4, 8, 16, 32];
-/// Loops that are measured, and their length in beats.
+/// Loops of each kind that are measured, and their length in beats.
 const LOOPS: usize = 96;
 const BEATS: usize = 8;
 /// Seeds of the measured loops start here, away from those that are played.
@@ -55,14 +61,15 @@ impl Drift {
     pub(super) fn tensor(&self) -> (String, Vec<usize>, Vec<f32>) {
         let steps = self.steps as usize;
         let values = self.rows().into_iter().flatten().copied().collect();
-        (name_of(self.steps, self.renewed), vec![3, steps, self.mean.len() / steps.max(1)], values)
+        (name_of(self.steps, self.renewed, self.keyed), vec![3, steps, self.mean.len() / steps.max(1)], values)
     }
 
     /// Those of a model file; `lookup` gives tensors by name. Says in a sentence what is wrong.
     pub(super) fn from_tensors(channels: usize, lookup: &dyn Fn(&str) -> Option<Weight>) -> Result<Vec<Self>, String> {
         let mut all = Vec::new();
-        for (steps, renewed) in [false, true].into_iter().flat_map(|renewed| STEPS.map(|steps| (steps, renewed))) {
-            let name = name_of(steps, renewed);
+        let kinds = [false, true].into_iter().flat_map(|renewed| KINDS.map(|keyed| (renewed, keyed)));
+        for (steps, (renewed, keyed)) in kinds.flat_map(|kind| STEPS.map(|steps| (steps, kind))) {
+            let name = name_of(steps, renewed, keyed);
             let Some(Weight { shape, values }) = lookup(&name) else { continue };
             let part = steps as usize * channels;
             if shape != [3, steps as usize, channels] {
@@ -72,14 +79,14 @@ impl Drift {
             if !within.iter().chain(&between).all(|d| SOUND.contains(d)) {
                 return Err(WRONG.into());
             }
-            all.push(Self { steps, renewed, mean, within, between });
+            all.push(Self { steps, renewed, keyed, mean, within, between });
         }
         Ok(all)
     }
 
     /// Mean, and logarithms of both deviations, that a channel takes on between two shares of the way, as if each
     /// step's share came evenly.
-    fn over(&self, from: f32, to: f32, channel: usize, channels: usize) -> [f32; 3] {
+    pub(super) fn over(&self, from: f32, to: f32, channel: usize, channels: usize) -> [f32; 3] {
         let place = |share: f32| (1.0 - share).clamp(0.0, 1.0) * self.steps as f32;
         let (begin, end) = (place(from), place(to));
         let mut sum = [0.0; 3];
@@ -95,101 +102,92 @@ impl Drift {
 }
 
 /// Its tensor in the model file.
-fn name_of(steps: u32, renewed: bool) -> String {
-    format!("{}.{steps}", if renewed { "renewed" } else { "drift" })
+fn name_of(steps: u32, renewed: bool, keyed: Option<bool>) -> String {
+    let kind = match keyed {
+        None => "",
+        Some(false) => ".keyless",
+        Some(true) => ".keyed",
+    };
+    format!("{}.{steps}{kind}", if renewed { "renewed" } else { "drift" })
 }
 
 fn credible(ratio: f32) -> f32 {
     ratio.clamp(*RANGE.start(), *RANGE.end())
 }
 
-/// `[1, component, 1]`
-fn row(values: Vec<f32>, like: &Tensor<3>) -> Tensor<3> {
-    let channels = values.len();
-    Tensor::from_data(TensorData::new(values, [1, channels, 1]), &like.device())
-}
-
-/// Moves `x` by `-beyond`, and scales what it has from `centre` within loops and from loop to loop.
-fn put_right(x: Tensor<3>, centre: Vec<f32>, beyond: Vec<f32>, within: Vec<f32>, between: Vec<f32>) -> Tensor<3> {
-    let [centre, beyond, within, between] = [centre, beyond, within, between].map(|v| row(v, &x));
-    let means = x.clone().mean_dim(2);
-    (x - means.clone()) * within + (means - beyond - centre.clone()) * between + centre
-}
-
-/// Puts right the steps of one run.
-pub(super) struct Steady<'a> {
-    /// What is wanted, along which components; nothing is put right where nobody knows.
-    pub wanted: Option<(&'a Spread, Turn)>,
-    /// Measured, in the order of their steps.
-    pub measured: Vec<&'a Drift>,
-    /// Steps that the whole way from t = 1 would have; infinitely many for a solver of second order.
-    pub steps: f32,
-    /// How the measured way lies.
-    pub shift: f32,
-}
-
-impl Steady<'_> {
-    /// What `put_right` needs beside the centre: means beyond it, factors within and between.
-    fn factors(&self, from: f32, to: f32, channels: usize) -> Option<[Vec<f32>; 3]> {
-        if self.measured.is_empty() {
-            return None;
-        }
-        let (low, high, share) = neighbours(self.measured.iter().map(|drift| drift.steps), self.steps);
-        let (low, high) = (self.measured[low], self.measured[high]);
-        let [from, to] = [from, to].map(|t| unshifted(t, self.shift));
-        let mut factors = [const { Vec::new() }; 3];
-        for channel in 0..channels {
-            let [a, b] = [low, high].map(|drift| drift.over(from, to, channel, channels));
-            let [mean, within, between] = [0, 1, 2].map(|i| a[i] + share * (b[i] - a[i]));
-            let values = [mean, (-within).exp(), (-between).exp()];
-            factors.iter_mut().zip(values).for_each(|(all, value)| all.push(value));
-        }
-        Some(factors)
-    }
-}
-
-impl Correction for Steady<'_> {
-    fn correct(&self, x: Tensor<3>, from: f32, to: f32) -> Tensor<3> {
-        let [_, channels, frames] = x.dims();
-        match (&self.wanted, self.factors(from, to, channels)) {
-            (Some((wanted, turn)), Some([beyond, within, between])) => {
-                let [centre, _, _] = wanted.at(to, frames);
-                turn.channels(put_right(turn.components(x), centre, beyond, within, between))
-            }
-            _ => x,
-        }
-    }
-}
-
-/// Measures each step and puts it right.
+/// Measures each step of loops of one kind and puts it right.
 struct Measuring<'a> {
-    wanted: &'a Spread,
+    wanted: &'a Moments,
     turn: Turn,
     seen: RefCell<[Vec<f32>; 3]>,
 }
 
 impl Correction for Measuring<'_> {
-    fn correct(&self, x: Tensor<3>, _: f32, to: f32) -> Tensor<3> {
+    fn correct(&self, x: Tensor<3>, conditions: &[Condition], _: f32, to: f32) -> Tensor<3> {
         let [_, channels, frames] = x.dims();
         let x = self.turn.components(x);
         let values = x.clone().into_data().try_into_vec::<f32>().expect("latents are 32-bit floats");
-        let [mean, is_within, is_between] =
-            spread::moments(values.chunks_exact(channels * frames).map(|one| (one, frames)), channels);
-        let [centre, within, between] = self.wanted.at(to, frames);
-        let beyond: Vec<f32> = mean.iter().zip(&centre).map(|(is, wanted)| is - wanted).collect();
+        let is = spread::moments(values.chunks_exact(channels * frames).map(|one| (one, frames)), channels);
+        let wanted = self.wanted.at(to, frames);
+        let beyond: Vec<f32> = is.mean.iter().zip(&wanted.mean).map(|(is, wanted)| is - wanted).collect();
         let ratio = |(is, wanted): (&f32, &f32)| (is / wanted).clamp(*SOUND.start(), *SOUND.end());
         let by = |is: &[f32], wanted: &[f32]| -> Vec<f32> { is.iter().zip(wanted).map(ratio).collect() };
-        let (within, between) = (by(&is_within, &within), by(&is_between, &between));
-        let back = |ratios: &[f32]| ratios.iter().map(|r| 1.0 / credible(*r)).collect();
-        let right = put_right(x, centre, beyond.clone(), back(&within), back(&between));
+        let (within, between) = (by(&is.within, &wanted.within), by(&is.between, &wanted.between));
+        let remedy = || {
+            let back = |ratios: &[f32]| ratios.iter().map(|r| 1.0 / credible(*r)).collect();
+            let (beyond, within, between) = (beyond.clone(), back(&within), back(&between));
+            Some(Remedy { centre: wanted.mean.clone(), beyond, within, between })
+        };
+        let right = put_right(&x, conditions, &[remedy(), remedy()]).expect("there is one for each kind");
         let mut seen = self.seen.borrow_mut();
         seen.iter_mut().zip([beyond, within, between]).for_each(|(all, new)| all.extend(new));
         self.turn.channels(right)
     }
 }
 
-/// Measures a model on loops of all its labels, and both modes, in turn; where any are made so, also with renewed
-/// noise, or, if a net was made for that, only as each loop is made. `progress` hears (evaluations done, all).
+/// What is measured in one go.
+struct Series {
+    keyed: Option<bool>,
+    conditions: Vec<Condition>,
+    steps: u32,
+    renewed: Option<f32>,
+    /// It holds for runs too whose noise is not renewed: they were not made for that.
+    for_both: bool,
+}
+
+impl Series {
+    /// All of a model that wants its loops told apart, or not.
+    fn all(header: &Header, apart: bool) -> Vec<Self> {
+        let kinds = if apart { &KINDS[1..] } else { &KINDS[..1] };
+        kinds.iter().flat_map(|kind| Self::of(header, *kind)).collect()
+    }
+
+    /// Those of one kind of loops: as they are, and, where they are made so, with renewed noise; if a net was made for
+    /// that, only so.
+    fn of(header: &Header, keyed: Option<bool>) -> Vec<Self> {
+        let labels = 0..header.net.labels;
+        let labels: Vec<usize> = labels.filter(|l| keyed.is_none_or(|k| k == header.is_keyed(Some(*l)))).collect();
+        let condition = |i: usize| {
+            let label = labels.get(i % labels.len().max(1)).copied();
+            let minor = (i / labels.len().max(1)).is_multiple_of(2);
+            let mode = if minor { Mode::Minor } else { Mode::Major };
+            let mode = keyed.unwrap_or_else(|| header.is_keyed(label)).then_some(mode);
+            Condition { bpm: 120.0, label, mode }
+        };
+        let renewed = header.renewed(keyed.unwrap_or(header.net.keys));
+        let series = |steps: u32, renewed: Option<f32>| {
+            let conditions = (0..LOOPS).map(condition).collect();
+            Self { keyed, conditions, steps, renewed, for_both: header.distilled && renewed.is_some() }
+        };
+        let renews = |steps: &u32| renewed.is_some() && *steps as f32 <= RENEWING;
+        let plain = STEPS.into_iter().filter(|steps| !(header.distilled && renews(steps)));
+        let plain = plain.map(|steps| series(steps, None));
+        plain.chain(STEPS.into_iter().filter(renews).map(|steps| series(steps, renewed))).collect()
+    }
+}
+
+/// Measures a model on loops of all its labels, and both modes, in turn; loops with keys and loops without apart, where
+/// it is known how either spread. `progress` hears (evaluations done, all).
 pub fn measure(generator: &Generator, progress: &mut Progress<'_>) -> Result<Vec<Drift>, GenerateError> {
     let Some(wanted) = &generator.model().spread else { return Ok(Vec::new()) };
     let header = &generator.model().header;
@@ -199,90 +197,47 @@ pub fn measure(generator: &Generator, progress: &mut Progress<'_>) -> Result<Vec
         (0..LOOPS as u64).flat_map(|i| noise::of_seed(FIRST_SEED + i, stream, channels, frames)).collect()
     };
     let start = drawn(0);
-    let label = |i: usize| (net.labels > 0).then(|| i % net.labels.max(1));
-    let mode = |i: usize| {
-        let mode = if (i / net.labels.max(1)).is_multiple_of(2) { Mode::Minor } else { Mode::Major };
-        header.is_keyed(label(i)).then_some(mode)
-    };
-    let conditions: Vec<Condition> =
-        (0..LOOPS).map(|i| Condition { bpm: 120.0, label: label(i), mode: mode(i) }).collect();
     let new = |step| drawn(noise::renewed(0, step));
-    let keyed: Vec<bool> = conditions.iter().map(|condition| condition.mode.is_some()).collect();
-    let loops = header.distilled.then_some(&*keyed);
-    let renewal = header.renewed(net.keys).map(|share| Renewal { share, noise: &new, loops });
-    let mut runs: Vec<_> = STEPS.map(|steps| (steps, None)).into();
-    let renewing = STEPS.into_iter().filter(|steps| renewal.is_some() && *steps as f32 <= RENEWING);
-    if header.distilled {
-        runs.retain(|(steps, _)| !renewing.clone().any(|renewing| renewing == *steps));
-    }
-    runs.extend(renewing.map(|steps| (steps, renewal.as_ref())));
-    let (all, mut done) = (runs.iter().map(|(steps, _)| steps).sum(), 0);
+    let series = Series::all(header, wanted.apart.is_some());
+    let (all, mut done) = (series.iter().map(|one| one.steps).sum(), 0);
     let mut measured = Vec::new();
-    for (steps, renewal) in runs {
+    for Series { keyed, conditions, steps, renewed, for_both } in series {
         let mut step = |_, _| -> ControlFlow<()> {
             done += 1;
             progress(done, all)
         };
-        let measuring = Measuring { wanted, turn: wanted.turn(generator.device()), seen: RefCell::default() };
-        let shape = [LOOPS, channels, frames];
-        let correction = Some(&measuring as _);
+        let (wanted, turn) = (wanted.moments(keyed), wanted.turn(generator.device()));
+        let measuring = Measuring { wanted, turn, seen: RefCell::default() };
+        let renewal = renewed.map(|share| Renewal { share, noise: &new });
+        let (correction, renewal) = (Some(&measuring as _), renewal.as_ref());
         let path = Path { shift: header.shift, correction, renewal, ..Path::new(steps, &conditions) };
-        generator.sample(start.clone(), shape, Solver::default(), path, &mut step)?;
+        generator.sample(start.clone(), [LOOPS, channels, frames], Solver::default(), path, &mut step)?;
         let [mean, within, between] = measuring.seen.into_inner();
-        measured.push(Drift { steps, renewed: renewal.is_some(), mean, within, between });
-        if loops.is_some() && renewal.is_some() {
-            let as_made = Drift { renewed: false, ..measured[measured.len() - 1].clone() };
-            measured.push(as_made);
-        }
+        let drift = Drift { steps, renewed: renewed.is_some(), keyed, mean, within, between };
+        measured.extend(for_both.then(|| Drift { renewed: false, ..drift.clone() }));
+        measured.push(drift);
     }
     Ok(measured)
 }
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
+    use burn::tensor::{Device, TensorData};
 
+    use super::super::steady::Steady;
+    use super::super::{Model, Spread};
     use super::*;
+    use crate::flow::unet::UNetConfig;
 
     /// The same for each step and channel.
     fn of(steps: u32, mean: f32, within: f32, between: f32) -> Drift {
         let all = |value| vec![value; 2 * steps as usize];
-        Drift { steps, renewed: false, mean: all(mean), within: all(within), between: all(between) }
+        Drift { steps, renewed: false, keyed: None, mean: all(mean), within: all(within), between: all(between) }
     }
 
-    fn steady(measured: Vec<&Drift>, steps: f32, shift: f32) -> Steady<'_> {
-        Steady { wanted: None, measured, steps, shift }
-    }
-
-    fn close(a: f32, b: f32) -> bool {
-        (a - b).abs() < 1e-5
-    }
-
-    #[test]
-    fn a_step_is_put_right_between_the_measured_runs_too() {
-        let measured = [of(1, 0.5, 0.1, 1.0), of(4, 0.25, 0.75, 0.8), of(16, 0.0, 0.9, 1.0)];
-        let factors = |steps, from, to| {
-            let factors = steady(measured.iter().collect(), steps, 1.0).factors(from, to, 2).unwrap();
-            factors.map(|both| {
-                assert_eq!(both[0], both[1]);
-                both[0]
-            })
-        };
-        let [mean, within, between] = factors(4.0, 0.75, 0.5);
-        assert!(close(mean, 0.25) && close(within, 1.0 / 0.75) && close(between, 1.0 / 0.8));
-        // Two of its steps at once, and a half.
-        assert!(close(factors(4.0, 1.0, 0.5)[1], 0.75f32.powi(-2)));
-        assert!(close(factors(4.0, 0.75, 0.625)[1], 0.75f32.powf(-0.5)));
-        // A run of 8 lies half-way between 4 and 16: a step of it is half of one and two of the other.
-        let [mean, within, _] = factors(8.0, 1.0, 0.875);
-        assert!(close(mean, (0.125 + 0.0) / 2.0));
-        assert!(close(within.ln(), -(0.5 * 0.75f32.ln() + 2.0 * 0.9f32.ln()) / 2.0));
-        assert_eq!(factors(64.0, 1.0, 0.0), factors(16.0, 1.0, 0.0));
-        // With a shift the first half of the way ends at t = 0.8.
-        let shifted = steady(measured.iter().collect(), 4.0, 4.0).factors(1.0, 0.8, 2).unwrap();
-        assert!(close(shifted[1][0], factors(4.0, 1.0, 0.5)[1]), "{shifted:?}");
-        assert!(close(factors(1.0, 1.0, 0.0)[1], 2.0), "a tenth is not blown up");
-        assert!(steady(Vec::new(), 8.0, 1.0).factors(1.0, 0.5, 2).is_none());
+    /// What puts right runs of one step.
+    fn steady<'a>(spread: &'a Spread, measured: Vec<&'a Drift>) -> Steady<'a> {
+        Steady { wanted: Some((spread, spread.turn(&Device::flex()))), measured, steps: 1.0, shift: 1.0 }
     }
 
     /// Loops whose means vary by `between` and which vary by `within` about them.
@@ -296,30 +251,91 @@ mod tests {
         Tensor::from_data(TensorData::new(values.collect::<Vec<_>>(), [200, 2, 50]), &Device::flex())
     }
 
-    /// Mean, within and between of the components.
-    fn moments(x: Tensor<3>) -> [Vec<f32>; 3] {
+    fn moments(x: Tensor<3>) -> Moments {
         let values = x.into_data().try_into_vec::<f32>().unwrap();
         spread::moments(values.chunks_exact(100).map(|one| (one, 50)), 2)
     }
 
-    #[test]
-    fn what_was_measured_is_what_is_put_right() {
-        let turned = vec![0.6, 0.8, -0.8, 0.6];
-        let wanted = Spread { basis: Some(turned), mean: vec![0.2; 2], within: vec![0.8, 0.7], between: vec![0.6; 2] };
-        let x = loops(0.9, 0.4, 0.5);
-        let turn = || wanted.turn(&x.device());
-        let measuring = Measuring { wanted: &wanted, turn: turn(), seen: RefCell::default() };
-        let right = measuring.correct(x.clone(), 1.0, 0.0);
-        for (found, wanted) in moments(turn().components(right.clone())).iter().zip(wanted.rows()) {
+    fn wanted(mean: f32, within: [f32; 2], between: f32) -> Moments {
+        Moments { mean: vec![mean; 2], within: within.into(), between: vec![between; 2] }
+    }
+
+    fn assert_near(found: &Moments, wanted: &Moments) {
+        for (found, wanted) in found.rows().iter().zip(wanted.rows()) {
             assert!(found.iter().zip(wanted).all(|(f, w)| (f - w).abs() < 1e-3), "{found:?} {wanted:?}");
         }
+    }
+
+    /// Loops without keys, or with.
+    fn conditions(count: usize, keyed: bool) -> Vec<Condition> {
+        vec![Condition { mode: keyed.then_some(Mode::Minor), ..Condition::any(120.0) }; count]
+    }
+
+    fn spread(all: Moments) -> Spread {
+        Spread { basis: Some(vec![0.6, 0.8, -0.8, 0.6]), all, apart: None }
+    }
+
+    #[test]
+    fn what_was_measured_is_what_is_put_right() {
+        let spread = spread(wanted(0.2, [0.8, 0.7], 0.6));
+        let (x, all) = (loops(0.9, 0.4, 0.5), conditions(200, false));
+        let turn = || spread.turn(&x.device());
+        let measuring = Measuring { wanted: &spread.all, turn: turn(), seen: RefCell::default() };
+        let right = measuring.correct(x.clone(), &all, 1.0, 0.0);
+        assert_near(&moments(turn().components(right.clone())), &spread.all);
         let [mean, within, between] = measuring.seen.into_inner();
         assert!(within[0] > 1.0 && between[0] < 0.8, "{within:?} {between:?}");
-        let drift = Drift { steps: 1, renewed: false, mean, within, between };
-        let wanted = Some((&wanted, turn()));
-        let again = Steady { wanted, ..steady(vec![&drift], 1.0, 1.0) }.correct(x, 1.0, 0.0);
+        let drift = Drift { steps: 1, renewed: false, keyed: None, mean, within, between };
+        let again = steady(&spread, vec![&drift]).correct(x, &all, 1.0, 0.0);
         let apart = (right - again).abs().max().into_scalar::<f32>();
         assert!(apart < 1e-5, "{apart}");
+    }
+
+    #[test]
+    fn loops_with_keys_and_without_are_put_right_apart() {
+        let apart = [wanted(0.2, [0.8, 0.7], 0.6), wanted(-0.1, [0.5, 0.4], 0.3)];
+        let spread = Spread { apart: Some(apart.clone()), ..spread(wanted(0.0, [1.0, 1.0], 1.0)) };
+        let both = [loops(0.9, 0.4, 0.5), loops(0.3, 0.35, 0.0)];
+        let turn = || spread.turn(&both[0].device());
+        let drifts = [false, true].map(|keyed| {
+            let wanted = spread.moments(Some(keyed));
+            let measuring = Measuring { wanted, turn: turn(), seen: RefCell::default() };
+            measuring.correct(both[usize::from(keyed)].clone(), &conditions(200, keyed), 1.0, 0.0);
+            let [mean, within, between] = measuring.seen.into_inner();
+            Drift { steps: 1, renewed: false, keyed: Some(keyed), mean, within, between }
+        });
+        let mixed = [conditions(200, false), conditions(200, true)].concat();
+        let x = Tensor::cat(both.to_vec(), 0);
+        let right =
+            turn().components(steady(&spread, drifts.iter().collect()).correct(x, &mixed, 1.0, 0.0)).chunk(2, 0);
+        right.into_iter().zip(&apart).for_each(|(x, wanted)| assert_near(&moments(x), wanted));
+        // Nothing is done to a kind of which nothing is known.
+        let other = steady(&spread, vec![&drifts[0]]).correct(both[1].clone(), &conditions(200, true), 1.0, 0.0);
+        assert_eq!(other.into_data(), both[1].clone().into_data());
+    }
+
+    #[test]
+    fn each_kind_of_loops_is_measured_as_it_is_made() {
+        let net = UNetConfig { labels: 3, keys: true, ..UNetConfig::plain(2, 8, 1) };
+        let mut header = Model::fresh("some", net).header;
+        (header.labels, header.keyed) = (["kit", "bass", "lead"].map(String::from).into(), vec!["bass".into()]);
+        let told = |header: &Header, apart| -> Vec<(u32, Option<bool>, bool)> {
+            let all = Series::all(header, apart);
+            for one in all.iter().filter(|one| one.keyed.is_some()) {
+                let keyed = |c: &Condition| (c.label == Some(1), c.mode.is_some());
+                assert!(one.conditions.iter().all(|c| keyed(c) == (one.keyed == Some(true), one.keyed == Some(true))));
+            }
+            all.into_iter().map(|one| (one.steps, one.keyed, one.renewed.is_some())).collect()
+        };
+        let series =
+            |keyed, steps: std::ops::Range<usize>, renewed| STEPS[steps].iter().map(move |s| (*s, keyed, renewed));
+        let (without, with) = (series(Some(false), 0..6, false), series(Some(true), 0..6, false));
+        let renewed = series(Some(true), 0..5, true);
+        assert!(told(&header, true).into_iter().eq(without.clone().chain(with).chain(renewed.clone())));
+        assert!(told(&header, false).into_iter().eq(series(None, 0..6, false).chain(series(None, 0..5, true))));
+        header.distilled = true;
+        let long = series(Some(true), 5..6, false);
+        assert!(told(&header, true).into_iter().eq(without.chain(long).chain(renewed)));
     }
 
     #[test]
@@ -330,9 +346,12 @@ mod tests {
             Drift::from_tensors(channels, &|asked| (asked == name).then(|| weight.clone()))
         };
         let good = of(8, 0.1, 1.0, 0.5);
-        let renewed = Drift { renewed: true, ..good.clone() };
-        assert!(back(good.clone(), 2).unwrap().iter().eq([&good]));
-        assert!(back(renewed.clone(), 2).unwrap().iter().eq([&renewed]));
+        for keyed in KINDS {
+            for renewed in [false, true] {
+                let good = Drift { renewed, keyed, ..good.clone() };
+                assert!(back(good.clone(), 2).unwrap().iter().eq([&good]));
+            }
+        }
         for bad in [of(8, 0.0, 0.0, 1.0), of(8, 0.0, f32::NAN, 1.0), of(8, 0.0, 1e9, 1.0), of(8, 0.0, 1.0, -1.0)] {
             assert!(back(bad.clone(), 2).is_err(), "{bad:?}");
         }

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-use super::drift::Steady;
 use super::job::PLAIN;
+use super::steady::Steady;
 use super::watch::Watched;
 use super::{Canvas, Drift, Header, Job, Model, ModelError};
 use crate::clip::Clip;
@@ -236,11 +236,8 @@ impl Generator {
         let total = before.saturating_add(steps);
         let conditions = [Condition { bpm: job.bpm, label: job.label, mode: job.key.map(Key::mode) }];
         let new = |step| job.renewed(step, channels, frames);
-        let renewal = job.renewal(&self.model.header).filter(|_| self.renews()).map(|share| Renewal {
-            share,
-            noise: &new,
-            loops: None,
-        });
+        let renewal = job.renewal(&self.model.header).filter(|_| self.renews());
+        let renewal = renewal.map(|share| Renewal { share, noise: &new });
         let steady = self.steady(job.whole_steps(), renewal.is_some());
         let (correction, renewal) = (Some(&steady as _), renewal.as_ref());
         let shift = self.model.header.shift;

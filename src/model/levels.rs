@@ -75,7 +75,7 @@ pub fn measure(
             let drawn = |stream| noise::of_seed(FIRST_SEED + i as u64, stream, channels, frames);
             let (noise, new) = (drawn(0), |step| drawn(noise::renewed(0, step)));
             let share = header.renewed(one.condition.mode.is_some()).filter(|_| generator.renews());
-            let renewal = share.map(|share| Renewal { share, noise: &new, loops: None });
+            let renewal = share.map(|share| Renewal { share, noise: &new });
             let (correction, renewal) = (Some(&steady[usize::from(renewal.is_some())] as _), renewal.as_ref());
             let conditions = std::slice::from_ref(&one.condition);
             let path = Path { shift: header.shift, correction, renewal, ..Path::new(steps, conditions) };

@@ -15,6 +15,7 @@ pub mod job;
 #[cfg(feature = "companion")]
 pub mod levels;
 pub mod spread;
+mod steady;
 mod watch;
 
 use std::cell::RefCell;

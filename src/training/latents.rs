@@ -267,7 +267,8 @@ impl LatentSet {
                 row.iter_mut().for_each(|v| *v = (*v - mean[c]) / std[c]);
             }
         }
-        let spread = Spread::of(training.iter().map(|one| (one.values.as_slice(), one.frames)), channels);
+        let spread =
+            Spread::of(training.iter().map(|one| (one.values.as_slice(), one.frames, one.mode.is_some())), channels);
         Self { channels, training, validation, labels, keyed: Vec::new(), mean, std, spread, codec }
     }
 

@@ -136,7 +136,7 @@ mod tests {
 
     struct Silence;
     impl Correction for Silence {
-        fn correct(&self, x: Tensor<3>, _: f32, _: f32) -> Tensor<3> {
+        fn correct(&self, x: Tensor<3>, _: &[Condition], _: f32, _: f32) -> Tensor<3> {
             x * 0.0
         }
     }

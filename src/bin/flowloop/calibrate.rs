@@ -54,9 +54,14 @@ impl Calibrate {
                 (mean * drift.steps as f32).exp()
             };
             println!(
-                "{:>2} steps{}: without correction loops would vary by {:.3} of what they should, and differ by {:.3}",
+                "{:>2} steps{}{}: without correction loops would vary by {:.3} of what they should, and differ by {:.3}",
                 drift.steps,
                 if drift.renewed { ", noise renewed" } else { "" },
+                match drift.keyed {
+                    None => "",
+                    Some(false) => ", loops without keys",
+                    Some(true) => ", loops in keys",
+                },
                 left(&drift.within),
                 left(&drift.between)
             );
