@@ -2,8 +2,8 @@
 //! is not infinitely short, change the variance that `x_t` had in training; the net is then asked about what
 //! it has never seen, and what is decoded is dull or too wild. Measured once for a model, step by step;
 //! generating puts each step right: apart what differs from loop to loop and what happens within one, for
-//! a net loses the one and keeps the other, and apart loops with keys and loops without, for in few steps the ones
-//! come out too wild where the others come out dull.
+//! a net loses the one and keeps the other, and, where they are made differently, loops with keys and loops without,
+//! for in few steps the ones come out too wild where the others come out dull.
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -156,15 +156,19 @@ struct Series {
 }
 
 impl Series {
-    /// All of a model that wants its loops told apart, or not.
+    /// All of a model; of a distilled one, whose loops with keys and without are made differently, each of those, where
+    /// it is known how either spread (`apart`), or else those with keys.
     fn all(header: &Header, apart: bool) -> Vec<Self> {
-        let kinds = if apart { &KINDS[1..] } else { &KINDS[..1] };
-        kinds.iter().flat_map(|kind| Self::of(header, *kind)).collect()
+        match (header.distilled, apart) {
+            (false, _) => Self::of(header, None, None),
+            (true, false) => Self::of(header, None, Some(true)),
+            (true, true) => [false, true].into_iter().flat_map(|k| Self::of(header, Some(k), Some(k))).collect(),
+        }
     }
 
-    /// Those of one kind of loops: as they are, and, where they are made so, with renewed noise; if a net was made for
-    /// that, only so.
-    fn of(header: &Header, keyed: Option<bool>) -> Vec<Self> {
+    /// Those that stand for one kind of loops, by such that are all with or all without keys, or of either: as they are,
+    /// and, where they are made so, with renewed noise; if a net was made for that, only so.
+    fn of(header: &Header, stands_for: Option<bool>, keyed: Option<bool>) -> Vec<Self> {
         let labels = 0..header.net.labels;
         let labels: Vec<usize> = labels.filter(|l| keyed.is_none_or(|k| k == header.is_keyed(Some(*l)))).collect();
         let condition = |i: usize| {
@@ -177,7 +181,8 @@ impl Series {
         let renewed = header.renewed(keyed.unwrap_or(header.net.keys));
         let series = |steps: u32, renewed: Option<f32>| {
             let conditions = (0..LOOPS).map(condition).collect();
-            Self { keyed, conditions, steps, renewed, for_both: header.distilled && renewed.is_some() }
+            let for_both = header.distilled && renewed.is_some();
+            Self { keyed: stands_for, conditions, steps, renewed, for_both }
         };
         let renews = |steps: &u32| renewed.is_some() && *steps as f32 <= RENEWING;
         let plain = STEPS.into_iter().filter(|steps| !(header.distilled && renews(steps)));
@@ -186,8 +191,8 @@ impl Series {
     }
 }
 
-/// Measures a model on loops of all its labels, and both modes, in turn; loops with keys and loops without apart, where
-/// it is known how either spread. `progress` hears (evaluations done, all).
+/// Measures a model on loops of all its labels, and both modes, in turn; if it is distilled, loops with keys and loops
+/// without apart. `progress` hears (evaluations done, all).
 pub fn measure(generator: &Generator, progress: &mut Progress<'_>) -> Result<Vec<Drift>, GenerateError> {
     let Some(wanted) = &generator.model().spread else { return Ok(Vec::new()) };
     let header = &generator.model().header;
@@ -319,23 +324,24 @@ mod tests {
         let net = UNetConfig { labels: 3, keys: true, ..UNetConfig::plain(2, 8, 1) };
         let mut header = Model::fresh("some", net).header;
         (header.labels, header.keyed) = (["kit", "bass", "lead"].map(String::from).into(), vec!["bass".into()]);
-        let told = |header: &Header, apart| -> Vec<(u32, Option<bool>, bool)> {
-            let all = Series::all(header, apart);
-            for one in all.iter().filter(|one| one.keyed.is_some()) {
-                let keyed = |c: &Condition| (c.label == Some(1), c.mode.is_some());
-                assert!(one.conditions.iter().all(|c| keyed(c) == (one.keyed == Some(true), one.keyed == Some(true))));
-            }
-            all.into_iter().map(|one| (one.steps, one.keyed, one.renewed.is_some())).collect()
+        // Steps, for which kind, whether noise is renewed, how many loops are in keys.
+        let told = |header: &Header, apart| -> Vec<(u32, Option<bool>, bool, usize)> {
+            let keyed = |c: &&Condition| c.mode.is_some();
+            let told = |one: Series| {
+                assert!(one.conditions.iter().all(|c| (c.label == Some(1)) == c.mode.is_some()));
+                (one.steps, one.keyed, one.renewed.is_some(), one.conditions.iter().filter(keyed).count())
+            };
+            Series::all(header, apart).into_iter().map(told).collect()
         };
-        let series =
-            |keyed, steps: std::ops::Range<usize>, renewed| STEPS[steps].iter().map(move |s| (*s, keyed, renewed));
-        let (without, with) = (series(Some(false), 0..6, false), series(Some(true), 0..6, false));
-        let renewed = series(Some(true), 0..5, true);
-        assert!(told(&header, true).into_iter().eq(without.clone().chain(with).chain(renewed.clone())));
-        assert!(told(&header, false).into_iter().eq(series(None, 0..6, false).chain(series(None, 0..5, true))));
+        let series = |stands_for, steps: std::ops::Range<usize>, renewed, keyed| {
+            STEPS[steps].iter().map(move |steps| (*steps, stands_for, renewed, keyed)).collect::<Vec<_>>()
+        };
+        let all = [series(None, 0..6, false, LOOPS / 3), series(None, 0..5, true, LOOPS / 3)].concat();
+        assert_eq!([told(&header, false), told(&header, true)], [all.clone(), all]);
         header.distilled = true;
-        let long = series(Some(true), 5..6, false);
-        assert!(told(&header, true).into_iter().eq(without.chain(long).chain(renewed)));
+        let with = |kind| [series(kind, 5..6, false, LOOPS), series(kind, 0..5, true, LOOPS)].concat();
+        assert_eq!(told(&header, false), with(None));
+        assert_eq!(told(&header, true), [series(Some(false), 0..6, false, 0), with(Some(true))].concat());
     }
 
     #[test]
