@@ -60,6 +60,22 @@ fn training_goes_on_from_a_model() {
     assert_eq!(heard(&half, "kicks"), heard(&plain, "kicks"), "the sound is taken over");
     assert!(apart(&kicks, &pads) > 0.2, "labels tell");
     assert_ne!(heard(&plain, "snares"), heard(&plain, "kicks"), "a new label begins as none");
+    // And by a net that has grown, too.
+    let (grown, blocks) = (place.path().join("grown.flow"), before.header.net.blocks);
+    let grow = |from: &std::path::Path, blocks: usize| {
+        let args = ["train", text(&loops), "-o", text(&grown), "--from", text(from), "--device", "cpu", "--batch", "2"];
+        let more = ["--steps", "1", "--learning-rate", "1e-12", "--blocks"].map(String::from);
+        args.map(String::from).into_iter().chain(more).chain([blocks.to_string()]).collect::<Vec<_>>()
+    };
+    works(&grow(&base, blocks + 1).iter().map(String::as_str).collect::<Vec<_>>());
+    let mut larger = Model::load(&grown).unwrap();
+    assert_eq!(larger.header.net.blocks, blocks + 1);
+    larger.drift.clear();
+    larger.levels = None;
+    larger.save(&plain, Precision::Half).unwrap();
+    assert_eq!(heard(&half, "kicks"), heard(&plain, "kicks"), "the sound is taken over");
+    let smaller = grow(&grown, blocks);
+    fails(&smaller.iter().map(String::as_str).collect::<Vec<_>>(), &["--blocks", "can grow"]);
     // And on from its checkpoint, or not at all.
     let args = train(&["--steps", "3", "--learning-rate", "1e-12"]);
     assert!(works(&args.iter().map(String::as_str).collect::<Vec<_>>()).contains("going on from step 1"));

@@ -137,16 +137,15 @@ pub struct Judged {
 }
 
 impl Trainer {
-    /// A fresh net on `device` (made autodiff here). Its weights are drawn on the CPU: the same everywhere.
+    /// A fresh net on `device` (made autodiff here).
     pub fn new(net: &UNetConfig, config: TrainingConfig, device: &Device) -> Self {
-        let cpu = Device::flex();
-        cpu.seed(config.seed);
-        let weights = weights_of(&UNet::new(net, &cpu));
+        let weights = fresh_weights(net, &config);
         Self::from_weights(net, (net, &weights), config, device).expect("a net's weights fit it")
     }
 
-    /// Goes on from the weights of a trained net of `net`'s size that may know fewer labels, and no modes: what
-    /// it lacks changes nothing for loops without a new label or a mode. Says in a sentence what does not fit.
+    /// Goes on from the weights of a trained net of `net`'s widths that may have fewer blocks, know fewer labels, and
+    /// no modes: what it lacks changes nothing for loops without a new label or a mode. Says in a sentence what does
+    /// not fit.
     pub fn from_weights(
         net: &UNetConfig,
         (from, weights): (&UNetConfig, &Weights),
@@ -155,7 +154,13 @@ impl Trainer {
     ) -> Result<Self, String> {
         let device = device.clone().autodiff();
         let blank = UNet::new(net, &device);
-        let net = with_weights(blank, &told(net, from, weights))?;
+        let mut weights = told(net, from, weights);
+        if net.blocks > from.blocks && from.blocks > 0 {
+            for (name, fresh) in fresh_weights(net, &config) {
+                weights.entry(name).or_insert(fresh);
+            }
+        }
+        let net = with_weights(blank, &weights)?;
         let ema = Ema::new(&net);
         Ok(Self {
             optimizer: AdamW::of_module(),
@@ -339,6 +344,13 @@ pub fn constant_loss(loops: &[LatentLoop]) -> f64 {
     1.0 + loops.iter().map(squares).sum::<f64>() / loops.len().max(1) as f64
 }
 
+/// Weights of a fresh net, drawn on the CPU: the same everywhere.
+fn fresh_weights(net: &UNetConfig, config: &TrainingConfig) -> Weights {
+    let cpu = Device::flex();
+    cpu.seed(config.seed);
+    weights_of(&UNet::new(net, &cpu))
+}
+
 /// The weights of a net `from`, that is told fewer labels or no modes, made to fit `net`: labels are the last
 /// inputs of the condition's first layer, modes come before them. A new label begins as no label at all; modes
 /// are told apart from the first step on, for with nothing to begin with they would be learnt slowly.
@@ -363,6 +375,7 @@ fn told(net: &UNetConfig, from: &UNetConfig, weights: &Weights) -> Weights {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::Condition;
 
     #[test]
     fn the_step_size_rises_stays_and_falls() {
@@ -397,6 +410,30 @@ mod tests {
                 assert_eq!(row(&told, at), expected, "{labels} labels, keys {keys}, input {at}");
             }
         }
+    }
+
+    #[test]
+    fn new_blocks_begin_by_changing_nothing() {
+        let before = UNetConfig { blocks: 1, labels: 2, stem: 32, last_width: 32, ..UNetConfig::plain(4, 32, 2) };
+        let mut weights = weights_of(&UNet::new(&before, &Device::flex()));
+        let values = weights.values_mut().flat_map(|weight| &mut weight.values);
+        values.enumerate().for_each(|(i, value)| *value += 0.1 * (i as f32).sin());
+        let grown = |blocks, seed| {
+            let (net, config) =
+                (UNetConfig { blocks, ..before.clone() }, TrainingConfig { seed, ..Default::default() });
+            Trainer::from_weights(&net, (&before, &weights), config, &Device::flex()).unwrap().averaged()
+        };
+        let velocity = |net: &UNet| {
+            let drawn = crate::flow::noise::of_seed(1, 0, 4, 16);
+            let x = Tensor::from_data(TensorData::new(drawn, [1, 4, 16]), &Device::flex());
+            let t = Tensor::from_data([0.7f32], &Device::flex());
+            let condition = Condition { label: Some(1), ..Condition::any(120.0) };
+            net.velocity(x, t, &[condition]).into_data().try_into_vec::<f32>().unwrap()
+        };
+        let [same, more] = [grown(1, 0), grown(3, 0)].map(|net| velocity(&net));
+        assert!(same.iter().zip(&more).all(|(a, b)| (a - b).abs() < 1e-6) && same.iter().any(|v| v.abs() > 0.1));
+        let new = |seed| weights_of(&grown(2, seed))["deep_blocks.1.conv.weight"].values.clone();
+        assert!(new(0) == new(0) && new(0) != new(1), "the seed's own, and able to learn");
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Train {
     /// The codec, of `base` or fitted on as much of the folder as memory holds well, and the loops as it
     /// encodes them.
     fn encoded(&self, folder: &Path, base: Option<&Model>) -> anyhow::Result<(Codec, Dataset<Encoded>)> {
-        let keys = base.map_or(self.blocks, |base| base.header.net.blocks) > 0;
+        let keys = self.blocks_of(base) > 0;
         if let Some(codec) = base.and_then(|b| b.codec.clone()) {
             let scanned = encoded_by(&codec, folder, keys)?;
             println!("{}", self.found(&scanned));

@@ -37,7 +37,7 @@ pub struct Train {
     batch: usize,
     /// Model to go on from instead of starting from nothing: a file, or the word factory. Its size, codec
     /// and labels are taken over
-    #[arg(long, conflicts_with_all = ["latents", "widths", "blocks", "stem"])]
+    #[arg(long, conflicts_with_all = ["latents", "widths", "stem"])]
     from: Option<PathBuf>,
     /// Step size; left out, 8e-4, 2e-4 with --from, 6e-5 with --sharpen or 5e-5 with --distil
     #[arg(long)]
@@ -45,9 +45,10 @@ pub struct Train {
     /// Channels of the layers, from the outside in
     #[arg(long, value_delimiter = ',', default_value = "384")]
     widths: Vec<usize>,
-    /// Residual blocks at each level; 0 is the tutorial's plain net
-    #[arg(long, default_value_t = 1)]
-    blocks: usize,
+    /// Residual blocks at each level; left out, as many as --from has, or 1. 0 is the tutorial's plain net; more
+    /// than --from has make it grow: the new ones begin by changing nothing
+    #[arg(long, conflicts_with_all = ["straighten", "sharpen", "distil"])]
+    blocks: Option<usize>,
     /// Channels of the blocks at the full number of frames; 0 for none
     #[arg(long, default_value_t = 320)]
     stem: usize,
@@ -153,7 +154,10 @@ impl Train {
             _ => set,
         };
         let net = match base {
-            Some(base) => base.header.net.clone().told(set.labels.len(), base.header.net.keys || set.has_keys()),
+            Some(base) => {
+                let net = base.header.net.clone().told(set.labels.len(), base.header.net.keys || set.has_keys());
+                UNetConfig { blocks: self.blocks_of(Some(base)), ..net }
+            }
             None => self.net(set.channels, set.codec.is_some()).told(set.labels.len(), set.has_keys()),
         };
         net.validate().map_err(anyhow::Error::msg)?;
@@ -249,6 +253,11 @@ impl Train {
             !model.header.distilled,
             "--from: this model was made for few steps (--distil); choose the one that it was straightened from"
         );
+        let has = model.header.net.blocks;
+        ensure!(
+            self.blocks.is_none_or(|blocks| blocks == has || (blocks > has && has > 0)),
+            "--blocks: this model has {has} blocks at each level; a net with blocks can grow, but nothing else"
+        );
         Ok(Some(model))
     }
 
@@ -256,17 +265,23 @@ impl Train {
         base.map_or(1 << self.widths.len().min(16), |b| b.header.net.stride())
     }
 
+    /// Residual blocks at each level.
+    fn blocks_of(&self, base: Option<&Model>) -> usize {
+        self.blocks.unwrap_or(base.map_or(1, |base| base.header.net.blocks))
+    }
+
     /// The net that the options ask for; without blocks it is the tutorial's in all that it does.
     fn net(&self, channels: usize, phases: bool) -> UNetConfig {
         let half = self.widths.first().map_or(1, |w| (w / 2).max(1));
         let plain = UNetConfig { widths: self.widths.clone(), last_width: half, ..UNetConfig::plain(channels, 1, 1) };
-        if self.blocks == 0 {
+        let blocks = self.blocks_of(None);
+        if blocks == 0 {
             return plain;
         }
         UNetConfig {
             last_width: if self.stem > 0 { self.stem } else { half },
             padding: Padding::Circular,
-            blocks: self.blocks,
+            blocks,
             frames_per_beat: phases.then_some(LATENTS_PER_BEAT),
             stem: self.stem,
             preconditioned: true,
