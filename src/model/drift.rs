@@ -123,8 +123,8 @@ struct Measuring<'a> {
 }
 
 impl Correction for Measuring<'_> {
-    fn correct(&self, x: Tensor<3>, conditions: &[Condition], _: f32, to: f32) -> Tensor<3> {
-        let [_, channels, frames] = x.dims();
+    fn correct(&self, x: Tensor<3>, _: &[Condition], _: f32, to: f32) -> Tensor<3> {
+        let [loops, channels, frames] = x.dims();
         let x = self.turn.components(x);
         let values = x.clone().into_data().try_into_vec::<f32>().expect("latents are 32-bit floats");
         let is = spread::moments(values.chunks_exact(channels * frames).map(|one| (one, frames)), channels);
@@ -133,12 +133,10 @@ impl Correction for Measuring<'_> {
         let ratio = |(is, wanted): (&f32, &f32)| (is / wanted).clamp(*SOUND.start(), *SOUND.end());
         let by = |is: &[f32], wanted: &[f32]| -> Vec<f32> { is.iter().zip(wanted).map(ratio).collect() };
         let (within, between) = (by(&is.within, &wanted.within), by(&is.between, &wanted.between));
-        let remedy = || {
-            let back = |ratios: &[f32]| ratios.iter().map(|r| 1.0 / credible(*r)).collect();
-            let (beyond, within, between) = (beyond.clone(), back(&within), back(&between));
-            Some(Remedy { centre: wanted.mean.clone(), beyond, within, between })
-        };
-        let right = put_right(&x, conditions, &[remedy(), remedy()]).expect("there is one for each kind");
+        let back = |ratios: &[f32]| ratios.iter().map(|r| 1.0 / credible(*r)).collect();
+        let centre = wanted.mean.clone();
+        let remedy = Remedy { centre, beyond: beyond.clone(), within: back(&within), between: back(&between) };
+        let right = put_right(&x, &vec![&remedy; loops]);
         let mut seen = self.seen.borrow_mut();
         seen.iter_mut().zip([beyond, within, between]).for_each(|(all, new)| all.extend(new));
         self.turn.channels(right)

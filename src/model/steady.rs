@@ -21,25 +21,17 @@ pub(super) struct Remedy {
 }
 
 /// Moves loops of `x` `[batch, component, frame]` by `-beyond`, and scales what they have from `centre` within them and
-/// from loop to loop: without keys by the first remedy, with keys by the second. None where nothing is known of a kind
-/// that `conditions` have.
-pub(super) fn put_right(x: &Tensor<3>, conditions: &[Condition], remedies: &[Option<Remedy>; 2]) -> Option<Tensor<3>> {
+/// from loop to loop, each by its own remedy.
+pub(super) fn put_right(x: &Tensor<3>, remedies: &[&Remedy]) -> Tensor<3> {
     let [loops, components, _] = x.dims();
-    let all: Option<Vec<&Remedy>> = conditions.iter().map(|one| remedies[kind(one)].as_ref()).collect();
-    let all = all?;
     let rows = |of: fn(&Remedy) -> &Vec<f32>| {
-        let values: Vec<f32> = all.iter().flat_map(|remedy| of(remedy)).copied().collect();
+        let values: Vec<f32> = remedies.iter().flat_map(|remedy| of(remedy)).copied().collect();
         Tensor::<3>::from_data(TensorData::new(values, [loops, components, 1]), &x.device())
     };
     let (centre, beyond) = (rows(|remedy| &remedy.centre), rows(|remedy| &remedy.beyond));
     let (within, between) = (rows(|remedy| &remedy.within), rows(|remedy| &remedy.between));
     let means = x.clone().mean_dim(2);
-    Some((x.clone() - means.clone()) * within + (means - beyond - centre.clone()) * between + centre)
-}
-
-/// 0 for a loop without a key, 1 for one with.
-fn kind(condition: &Condition) -> usize {
-    usize::from(condition.mode.is_some())
+    (x.clone() - means.clone()) * within + (means - beyond - centre.clone()) * between + centre
 }
 
 /// Puts right the steps of one run.
@@ -62,11 +54,19 @@ impl Steady<'_> {
         if own.is_empty() { (of(None), None) } else { (own, Some(keyed)) }
     }
 
-    /// Means beyond those wanted, and factors within and between.
-    fn factors(&self, measured: &[&Drift], from: f32, to: f32, channels: usize) -> Option<[Vec<f32>; 3]> {
+    /// For loops with or without keys; None where nothing is known of them.
+    fn remedy(&self, keyed: bool, from: f32, to: f32, [channels, frames]: [usize; 2]) -> Option<Remedy> {
+        let (wanted, _) = self.wanted.as_ref()?;
+        let (measured, kind) = self.measured(keyed);
         if measured.is_empty() {
             return None;
         }
+        let [beyond, within, between] = self.factors(&measured, from, to, channels);
+        Some(Remedy { centre: wanted.moments(kind).at(to, frames).mean, beyond, within, between })
+    }
+
+    /// Means beyond those wanted, and factors within and between.
+    fn factors(&self, measured: &[&Drift], from: f32, to: f32, channels: usize) -> [Vec<f32>; 3] {
         let (low, high, share) = neighbours(measured.iter().map(|drift| drift.steps), self.steps);
         let (low, high) = (measured[low], measured[high]);
         let [from, to] = [from, to].map(|t| unshifted(t, self.shift));
@@ -77,22 +77,23 @@ impl Steady<'_> {
             let values = [mean, (-within).exp(), (-between).exp()];
             factors.iter_mut().zip(values).for_each(|(all, value)| all.push(value));
         }
-        Some(factors)
+        factors
     }
 }
 
 impl Correction for Steady<'_> {
     fn correct(&self, x: Tensor<3>, conditions: &[Condition], from: f32, to: f32) -> Tensor<3> {
         let [_, channels, frames] = x.dims();
-        let Some((wanted, turn)) = &self.wanted else { return x };
-        let remedies = [false, true].map(|keyed| {
-            conditions.iter().find(|one| one.mode.is_some() == keyed)?;
-            let (measured, kind) = self.measured(keyed);
-            let [beyond, within, between] = self.factors(&measured, from, to, channels)?;
-            Some(Remedy { centre: wanted.moments(kind).at(to, frames).mean, beyond, within, between })
-        });
-        match put_right(&turn.components(x.clone()), conditions, &remedies) {
-            Some(right) => turn.channels(right),
+        let Some((_, turn)) = &self.wanted else { return x };
+        let keyed = |one: &Condition| one.mode.is_some();
+        let of = |kind| {
+            conditions.iter().any(|one| keyed(one) == kind).then(|| self.remedy(kind, from, to, [channels, frames]))
+        };
+        let known = [false, true].map(|kind| of(kind).flatten());
+        let remedies: Option<Vec<&Remedy>> =
+            conditions.iter().map(|one| known[usize::from(keyed(one))].as_ref()).collect();
+        match remedies {
+            Some(remedies) => turn.channels(put_right(&turn.components(x), &remedies)),
             None => x,
         }
     }
@@ -121,7 +122,7 @@ mod tests {
         let measured = [of(1, 0.5, 0.1, 1.0), of(4, 0.25, 0.75, 0.8), of(16, 0.0, 0.9, 1.0)];
         let factors = |steps, from, to| {
             let measured: Vec<_> = measured.iter().collect();
-            let factors = steady(steps, 1.0).factors(&measured, from, to, 2).unwrap();
+            let factors = steady(steps, 1.0).factors(&measured, from, to, 2);
             factors.map(|both| {
                 assert_eq!(both[0], both[1]);
                 both[0]
@@ -139,9 +140,8 @@ mod tests {
         assert_eq!(factors(64.0, 1.0, 0.0), factors(16.0, 1.0, 0.0));
         // With a shift the first half of the way ends at t = 0.8.
         let all: Vec<_> = measured.iter().collect();
-        let shifted = steady(4.0, 4.0).factors(&all, 1.0, 0.8, 2).unwrap();
+        let shifted = steady(4.0, 4.0).factors(&all, 1.0, 0.8, 2);
         assert!(close(shifted[1][0], factors(4.0, 1.0, 0.5)[1]), "{shifted:?}");
         assert!(close(factors(1.0, 1.0, 0.0)[1], 2.0), "a tenth is not blown up");
-        assert!(steady(8.0, 1.0).factors(&[], 1.0, 0.5, 2).is_none());
     }
 }

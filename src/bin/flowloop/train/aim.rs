@@ -12,6 +12,7 @@ use flowloop::training::sharpen::Sharpened;
 use flowloop::training::{Trainer, constant_loss, straighten};
 
 use super::Train;
+use super::beginning::named;
 
 /// Loops of the validation split that are looked at, at most.
 pub(super) const VALIDATED: usize = 128;
@@ -36,12 +37,12 @@ impl Aim {
         Ok(match (options.straighten, &options.sharpen, &options.distil, base) {
             (Some(count), ..) => Self::Straighten(count),
             (_, Some(worse), _, Some(base)) => {
-                let worse = super::named(worse)?;
+                let worse = named(worse)?;
                 let sharpened = Sharpened::new(base.clone(), worse, adapter).map_err(|e| anyhow!("--sharpen: {e}"))?;
                 Self::Sharpen(Rc::new(sharpened))
             }
             (_, _, Some(teacher), Some(base)) => {
-                let teacher = super::named(teacher)?;
+                let teacher = named(teacher)?;
                 distil::check(&teacher, base).map_err(|e| anyhow!("--distil: {e}"))?;
                 Self::Distil(Box::new(teacher))
             }

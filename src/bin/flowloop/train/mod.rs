@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{anyhow, bail, ensure};
 use clap::Args;
-use flowloop::codec::{CodecConfig, LATENTS_PER_BEAT};
+use flowloop::codec::CodecConfig;
 use flowloop::device::{self, Adapter, remote};
-use flowloop::flow::layers::Padding;
-use flowloop::flow::unet::{UNetConfig, weights_of};
+use flowloop::flow::unet::weights_of;
 use flowloop::model::{Header, Model, Precision, VERSION};
 use flowloop::training::latents::{LatentLoop, LatentSet};
 use flowloop::training::{Judged, Trainer, TrainingConfig, checkpoint};
@@ -16,6 +15,7 @@ use flowloop::training::{Judged, Trainer, TrainingConfig, checkpoint};
 use aim::Aim;
 
 mod aim;
+mod beginning;
 pub(crate) mod loops;
 
 #[derive(Args)]
@@ -118,7 +118,7 @@ impl Train {
             self.credits = base.header.credits.clone();
         }
         let channels = CodecConfig::default().channels;
-        self.net(channels, true).validate().map_err(|e| anyhow!("{e}; change --widths, --blocks or --stem"))?;
+        self.fresh_net(channels, true).validate().map_err(|e| anyhow!("{e}; change --widths, --blocks or --stem"))?;
         self.check_output()?;
         let devices = self.devices()?;
         let aim = Aim::of(&self, base.as_ref(), &devices[0])?;
@@ -153,13 +153,7 @@ impl Train {
             (Aim::Straighten(count), Some(base)) => self.pairs(*count, base, set, &devices[0], stop)?,
             _ => set,
         };
-        let net = match base {
-            Some(base) => {
-                let net = base.header.net.clone().told(set.labels.len(), base.header.net.keys || set.has_keys());
-                UNetConfig { blocks: self.blocks_of(Some(base)), ..net }
-            }
-            None => self.net(set.channels, set.codec.is_some()).told(set.labels.len(), set.has_keys()),
-        };
+        let net = self.net_of(base, &set);
         net.validate().map_err(anyhow::Error::msg)?;
         let (batch, seed, times) = (self.batch, self.seed, aim.times());
         let learning_rate = self.learning_rate.unwrap_or_else(|| aim.rate(base.is_some()));
@@ -239,54 +233,6 @@ impl Train {
             );
         }
         Ok(())
-    }
-
-    /// The model to go on from.
-    fn base(&self) -> anyhow::Result<Option<Model>> {
-        let Some(path) = &self.from else { return Ok(None) };
-        let model = named(path)?;
-        ensure!(
-            model.codec.is_some(),
-            "--from: this model has no codec of its own; choose one that `flowloop train` made"
-        );
-        ensure!(
-            !model.header.distilled,
-            "--from: this model was made for few steps (--distil); choose the one that it was straightened from"
-        );
-        let has = model.header.net.blocks;
-        ensure!(
-            self.blocks.is_none_or(|blocks| blocks == has || (blocks > has && has > 0)),
-            "--blocks: this model has {has} blocks at each level; a net with blocks can grow, but nothing else"
-        );
-        Ok(Some(model))
-    }
-
-    fn stride(&self, base: Option<&Model>) -> usize {
-        base.map_or(1 << self.widths.len().min(16), |b| b.header.net.stride())
-    }
-
-    /// Residual blocks at each level.
-    fn blocks_of(&self, base: Option<&Model>) -> usize {
-        self.blocks.unwrap_or(base.map_or(1, |base| base.header.net.blocks))
-    }
-
-    /// The net that the options ask for; without blocks it is the tutorial's in all that it does.
-    fn net(&self, channels: usize, phases: bool) -> UNetConfig {
-        let half = self.widths.first().map_or(1, |w| (w / 2).max(1));
-        let plain = UNetConfig { widths: self.widths.clone(), last_width: half, ..UNetConfig::plain(channels, 1, 1) };
-        let blocks = self.blocks_of(None);
-        if blocks == 0 {
-            return plain;
-        }
-        UNetConfig {
-            last_width: if self.stem > 0 { self.stem } else { half },
-            padding: Padding::Circular,
-            blocks,
-            frames_per_beat: phases.then_some(LATENTS_PER_BEAT),
-            stem: self.stem,
-            preconditioned: true,
-            ..plain
-        }
     }
 
     /// Trains until it is done, stopped, or as good as these loops make it.
@@ -414,12 +360,6 @@ impl Train {
             hash: String::new(),
         }
     }
-}
-
-/// A model file, or the built-in one by the word factory.
-fn named(path: &Path) -> anyhow::Result<Model> {
-    let built_in = path.as_os_str() == "factory" && !path.exists();
-    super::model_of((!built_in).then_some(path))
 }
 
 /// What became of the first of these devices that was lost.
