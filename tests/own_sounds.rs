@@ -84,6 +84,25 @@ fn training_goes_on_from_a_model() {
 }
 
 #[test]
+fn what_only_makes_a_model_worse_is_not_kept() {
+    let place = tempfile::tempdir().unwrap();
+    let [loops, base, own] = ["loops", "base.flow", "own.flow"].map(|n| place.path().join(n));
+    drum_folder(&loops, 16);
+    let train = |output, more: &[&str]| {
+        let args = ["train", text(&loops), "-o", output, "--device", "cpu", "--batch", "4", "--every", "4"];
+        works(&[&args[..], more].concat())
+    };
+    train(text(&base), &["--widths", "32", "--stem", "32", "--steps", "40"]);
+    let on = ["--from", text(&base), "--learning-rate", "5", "--steps", "100", "--patience", "8"];
+    let said = train(text(&own), &on);
+    let end = said.lines().last().unwrap();
+    assert!(end.starts_with("ended at step 8: ") && end.contains(", as --from is. "), "{said}");
+    assert!(end.ends_with("A smaller --learning-rate may better it"), "{said}");
+    let [before, after] = [&base, &own].map(|path| Model::load(path).unwrap());
+    assert_eq!((after.weights, after.header.trained_steps), (before.weights, 0));
+}
+
+#[test]
 fn a_model_for_few_steps_is_made_of_another() {
     let place = tempfile::tempdir().unwrap();
     let [loops, base, fast] = ["loops", "base.flow", "fast.flow"].map(|n| place.path().join(n));

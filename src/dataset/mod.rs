@@ -26,7 +26,7 @@ use crate::clip::{Clip, SAMPLE_RATE};
 use crate::key::Key;
 use crate::resample;
 use decode::{Audio, DecodeError};
-pub use split::{Sides, split};
+pub use split::{Sides, evenly, split};
 pub use tempo::TempoSource;
 
 /// What counts as a loop.

@@ -1,4 +1,4 @@
-//! Loops to training and validation, by content.
+//! Loops to training and validation, by content; and a few of many.
 //!
 //! In: loops, a share, a seed; out: the loops on either side, each in the order given. A file's
 //! side follows from its audio and the seed alone, so that adding a file moves no other, and
@@ -22,6 +22,12 @@ pub fn split<A>(loops: &[Loop<A>], share: f64, seed: u64) -> Sides<'_, A> {
         }
     }
     (training, held_out)
+}
+
+/// `most` of `all`, spread evenly over them, or all there are: loops that lie side by side share their label.
+pub fn evenly<T>(all: &[T], most: usize) -> impl Iterator<Item = &T> {
+    let count = all.len().min(most);
+    (0..count).map(move |i| &all[i * all.len() / count])
 }
 
 /// Where on the line of all files the loop's file stands.
@@ -85,6 +91,16 @@ mod tests {
         let all = some(200);
         let (few, many) = (held_out(&all[..100], 0.2), held_out(&all, 0.2));
         assert!((10..=30).contains(&few.len()) && many[..few.len()] == few[..]);
+    }
+
+    #[test]
+    fn a_few_are_taken_from_everywhere() {
+        let few = |all: usize, most| evenly(&(0..all).collect::<Vec<_>>(), most).copied().collect::<Vec<_>>();
+        assert_eq!(few(10, 4), [0, 2, 5, 7]);
+        assert_eq!((few(3, 4), few(0, 4), few(5, 0)), (vec![0, 1, 2], vec![], vec![]));
+        // Of 22 labels of 90 loops each, 128 know every one.
+        let labels: Vec<usize> = few(22 * 90, 128).iter().map(|i| i / 90).collect();
+        assert!((0..22).all(|label| labels.iter().filter(|l| **l == label).count() >= 5));
     }
 
     #[test]

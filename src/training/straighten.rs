@@ -12,6 +12,7 @@ use std::ops::ControlFlow;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::latents::{LatentLoop, LatentSet};
+use crate::dataset::evenly;
 use crate::flow::objective::TimeSampling;
 use crate::flow::solver::{Correction, Path, SolveError, Solver};
 use crate::flow::{Condition, Velocity, noise};
@@ -42,7 +43,7 @@ pub struct Pairs {
 pub fn pairs(
     teacher: &dyn Velocity,
     correction: Option<&dyn Correction>,
-    mut set: LatentSet,
+    set: LatentSet,
     wanted: Pairs,
     seed: u64,
     device: &Device,
@@ -57,8 +58,7 @@ pub fn pairs(
         let noise = noise::of_seed(FIRST_SEED + i as u64, seed, set.channels, one.frames);
         LatentLoop { noise: Some(noise), ..one }
     });
-    let mut held_out = std::mem::take(&mut set.validation);
-    held_out.truncate(wanted.held_out);
+    let held_out: Vec<LatentLoop> = evenly(&set.validation, wanted.held_out).cloned().collect();
     let all = wanted.count + held_out.len();
     let mut work = Work { teacher, correction, wanted, channels: set.channels, device, done: 0, all, progress };
     let mut training = work.each(inverted.into_iter().map(|(_, one)| one).collect(), Work::invert)?;

@@ -9,7 +9,7 @@ use clap::Args;
 use flowloop::clip::Clip;
 use flowloop::codec::expectation::Example;
 use flowloop::codec::{Codec, CodecError};
-use flowloop::dataset::{self, ScanOptions};
+use flowloop::dataset::{self, ScanOptions, evenly};
 use flowloop::device::Adapter;
 use flowloop::model::{Generator, Model, Precision, drift, levels};
 use flowloop::training::expectation::{self, DROPPED, PARTIALS};
@@ -128,7 +128,7 @@ fn taught(codec: Codec, some: &[&Clip], folder: &Path, keys: bool) -> anyhow::Re
 /// Loops to compare the model's levels with, spread evenly over all.
 pub(super) fn some_of(set: &LatentSet) -> Vec<LatentLoop> {
     let most = levels::enough(set.labels.len());
-    set.training.iter().step_by(set.training.len().div_ceil(most).max(1)).cloned().collect()
+    evenly(&set.training, most).cloned().collect()
 }
 
 /// The model with its drift measured anew, and its levels beside those of training loops, if there are any.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use flowloop::clip::Clip;
 use flowloop::codec::resolution::Resolution;
 use flowloop::codec::{Codec, CodecConfig, Latents};
-use flowloop::dataset::{self, ScanOptions};
+use flowloop::dataset::{self, ScanOptions, evenly};
 use flowloop::measure;
 use flowloop::random::Philox;
 
@@ -45,7 +45,7 @@ pub(super) fn table(folder: &std::path::Path) -> anyhow::Result<()> {
         let config = CodecConfig { resolutions, ..CodecConfig::default() };
         let codec = Codec::fit(config, &clips, &mut |_, _| {})?;
         let (mut all, mut cost, mut seconds) = (Vec::new(), 0.0, 0.0);
-        for one in judge.iter().take(64) {
+        for one in evenly(&judge, 64) {
             let latents = codec.encode(&one.clip)?;
             let start = Instant::now();
             let decoded = codec.decode(&latents, one.clip.bpm)?;
@@ -56,8 +56,8 @@ pub(super) fn table(folder: &std::path::Path) -> anyhow::Result<()> {
         let ranges: Vec<String> = ranges.iter().map(|(f, w, n, b)| format!("{f}: {w}/{n}/{b}")).collect();
         println!("{:<48} | {} {:>8.3}", ranges.join(" "), row(&all), cost / seconds);
     }
-    let judge: Vec<_> = judge.iter().take(16).map(|l| tiled(&l.clip)).collect();
-    let clips: Vec<_> = clips.iter().take(64).map(|c| tiled(c)).collect();
+    let judge: Vec<_> = evenly(&judge, 16).map(|l| tiled(&l.clip)).collect();
+    let clips: Vec<_> = evenly(&clips, 64).map(|c| tiled(c)).collect();
     println!("{:<33} | {COLUMNS}", "latents and damage");
     framing_rows("on the beat", &clips, &judge, [0, 0])?;
     framing_rows("fixed hop", &clips, &judge, [-1, 1])

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use anyhow::{anyhow, ensure};
+use flowloop::dataset::evenly;
 use flowloop::device::Adapter;
 use flowloop::flow::objective::TimeSampling;
 use flowloop::model::Model;
@@ -105,10 +106,10 @@ impl Aim {
     }
 
     /// The loops that can judge it: what a distilled net does in one step of four is no velocity to be judged by.
-    pub fn judges<'a>(&self, set: &'a LatentSet) -> &'a [LatentLoop] {
+    pub fn judges(&self, set: &LatentSet) -> Vec<LatentLoop> {
         match self {
-            Self::Distil(_) => &[],
-            _ => &set.validation[..set.validation.len().min(VALIDATED)],
+            Self::Distil(_) => Vec::new(),
+            _ => evenly(&set.validation, VALIDATED).cloned().collect(),
         }
     }
 

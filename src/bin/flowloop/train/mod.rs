@@ -75,8 +75,8 @@ pub struct Train {
     /// auto, cpu, gpu, gpu:N or remote:HOST:PORT; several, separated by commas, share each step
     #[arg(long, value_delimiter = ',', default_value = "auto")]
     device: Vec<String>,
-    /// Steps between checkpoints, each judged by the held-out loops; the model is the best of them. The first one
-    /// has three before it, for few loops are soon known by heart
+    /// Steps between checkpoints, each judged by the held-out loops; the model is the best of them and of --from. The
+    /// first one has three before it, for few loops are soon known by heart
     #[arg(long, default_value_t = 100)]
     every: u64,
     /// Steps without a better judgement (or a quarter of the steps before them, if that is more) after which to
@@ -191,12 +191,15 @@ impl Train {
     /// Why it ended, what there is now, and how to go on.
     fn ended(&self, trainer: &Trainer, aim: &Aim) -> String {
         let (step, output) = (trainer.step(), self.output.display());
-        let best = trainer.best().filter(|best| best.step < step);
-        let which = best.map_or(String::new(), |best| format!(", as it was at its best, at step {}", best.step));
+        let (which, advice) = match trainer.best().filter(|best| best.step < step) {
+            Some(Judged { step: 0, .. }) => (", as --from is".into(), ". A smaller --learning-rate may better it"),
+            Some(best) => (format!(", as it was at its best, at step {}", best.step), ""),
+            None => (String::new(), ""),
+        };
         match (step < self.steps, self.learnt(trainer)) {
-            (true, true) => format!("ended at step {step}: {output}{which}. {}", aim.learnt()),
+            (true, true) => format!("ended at step {step}: {output}{which}. {}{advice}", aim.learnt()),
             (stopped, _) => format!(
-                "{} at step {step}: {output}{which} (run the same command to go on; --steps sets how far)",
+                "{} at step {step}: {output}{which} (run the same command to go on; --steps sets how far){advice}",
                 if stopped { "stopped" } else { "done" }
             ),
         }
@@ -245,7 +248,7 @@ impl Train {
         devices: &[Adapter],
         stop: &AtomicBool,
     ) -> anyhow::Result<Trainer> {
-        let held_out = aim.judges(set);
+        let held_out = &aim.judges(set);
         if let Some(loss) = aim.by_guessing(held_out) {
             println!("predicting a constant would give validation loss {loss:.4}");
         }
@@ -254,6 +257,12 @@ impl Train {
         progress.begin_at(trainer.step());
         let what = aim.loss();
         let (mut pending, mut said, mut saved) = (Vec::new(), String::new(), None);
+        // A step of the usual size first unsettles a net that has learnt for long: what it comes from is to be bettered.
+        if trainer.step() == 0 && self.from.is_some() && !held_out.is_empty() {
+            let judged = self.keep_best(&mut trainer, set, held_out, kept)?;
+            said = judged.map_or(String::new(), |j| format!(", validation {:.4}", j.loss));
+            progress.line(&format!("step 0, as --from is{said}"));
+        }
         while trainer.step() < self.steps && !stop.load(Ordering::Relaxed) && !self.learnt(&trainer) {
             pending.push(trainer.advance(set));
             let step = trainer.step();
@@ -311,9 +320,22 @@ impl Train {
         Ok(model.save(&self.output, Precision::Half)?)
     }
 
-    /// The model, if it is the best so far, and a checkpoint; never of weights that are no numbers. The model
-    /// comes first: a checkpoint must not know of a best that was not written.
+    /// The model, if it is the best so far, and a checkpoint. The model comes first: a checkpoint must not know of a
+    /// best that was not written.
     fn save(
+        &self,
+        trainer: &mut Trainer,
+        set: &LatentSet,
+        held_out: &[LatentLoop],
+        kept: &Kept,
+    ) -> anyhow::Result<Option<Judged>> {
+        let judged = self.keep_best(trainer, set, held_out, kept)?;
+        checkpoint::save(&kept.folder, trainer, &kept.data)?;
+        Ok(judged)
+    }
+
+    /// Judges, and writes the model if it is the best so far; never of weights that are no numbers.
+    fn keep_best(
         &self,
         trainer: &mut Trainer,
         set: &LatentSet,
@@ -328,7 +350,6 @@ impl Train {
         if judged == trainer.best() {
             model.save(&self.output, Precision::Half)?;
         }
-        checkpoint::save(&kept.folder, trainer, &kept.data)?;
         Ok(judged)
     }
 
