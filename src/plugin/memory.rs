@@ -1,6 +1,6 @@
 //! What a project's state keeps beside the parameters: the clip, so that a project sounds the same when
-//! it is opened again, at once, on a machine without the model or the GPU; which model made it; and
-//! what was heard before.
+//! it is opened again, at once, on a machine without the model or the GPU; which model made it; what was heard
+//! before; and the two that are compared.
 //!
 //! nice-plug keeps states as JSON, so the clip is FLAC in base64. Generated clips are rounded to 24
 //! bits, which FLAC holds without loss: saving, loading and saving again gives the same bytes. Runs on
@@ -147,6 +147,25 @@ impl<'a> PersistentField<'a, Vec<Heard>> for Past {
         F: Fn(&Vec<Heard>) -> R,
     {
         f(&if saves_preset() { Vec::new() } else { self.0.status().history })
+    }
+}
+
+/// The two clips that are compared, as a persistent field. A preset starts anew.
+pub struct Compared(pub Arc<Session>);
+
+/// What A and B are.
+type Pair = [Option<Request>; 2];
+
+impl<'a> PersistentField<'a, Pair> for Compared {
+    fn set(&self, pair: Pair) {
+        pair.into_iter().enumerate().for_each(|(which, request)| self.0.compare(which, request));
+    }
+
+    fn map<F, R>(&self, f: F) -> R
+    where
+        F: Fn(&Pair) -> R,
+    {
+        f(&if saves_preset() { Pair::default() } else { self.0.status().compared })
     }
 }
 

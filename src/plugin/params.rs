@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nice_plug::prelude::*;
 
 use super::choices::{Bars, Mode, Slices, Solver, Swap};
-use super::memory::{Memory, ModelMemory, Past};
+use super::memory::{Compared, Memory, ModelMemory, Past};
 use crate::engine::Session;
 use crate::key::Key;
 
@@ -45,6 +45,9 @@ pub struct FlowloopParams {
     /// The clips before.
     #[persist = "history"]
     pub past: Past,
+    /// The two that are compared.
+    #[persist = "compared"]
+    pub compared: Compared,
     /// What is made.
     #[nested(group = "Generate")]
     pub generate: GenerateParams,
@@ -171,7 +174,8 @@ impl FlowloopParams {
         Self {
             memory: Memory(session.clone()),
             model: ModelMemory(session.clone()),
-            past: Past(session),
+            past: Past(session.clone()),
+            compared: Compared(session),
             generate: GenerateParams::new(labels),
             play: PlayParams::default(),
             voice: VoiceParams::default(),

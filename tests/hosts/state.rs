@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use clack_extensions::render::RenderMode;
 use clack_extensions::state_context::{PluginStateContext, StateContextType};
+use flowloop::engine::Request;
 use serde_json::Value;
 
 use super::host::Do::*;
@@ -105,7 +106,17 @@ fn each_context_saves_what_any_host_can_load() {
     let folder = tempfile::tempdir().unwrap();
     let clip = read(&wav(folder.path(), 9, 1, 120));
     let mut first = Instance::new();
-    first.load(&project(9));
+    // As if the window had taken its clip as A.
+    let field = |saved: &[u8], name: &str| -> Value {
+        let json: Value = serde_json::from_slice(&saved[8..]).unwrap();
+        serde_json::from_str(json["fields"][name].as_str().unwrap()).unwrap()
+    };
+    let mut begun: Value = serde_json::from_slice(&project(9)[8..]).unwrap();
+    let heard: Value = serde_json::from_str(begun["fields"]["history"].as_str().unwrap()).unwrap();
+    let request: Request = serde_json::from_value(heard[0].clone()).unwrap();
+    begun["fields"]["compared"] = serde_json::to_string(&[Some(request), None]).unwrap().into();
+    let begun = serde_json::to_vec(&begun).unwrap();
+    first.load(&[&(begun.len() as u64).to_le_bytes(), &begun[..]].concat());
     let handle = first.clack.plugin_handle();
     let context: PluginStateContext = handle.get_extension().unwrap();
     let contexts = [StateContextType::ForPreset, StateContextType::ForDuplicate, StateContextType::ForProject];
@@ -115,11 +126,11 @@ fn each_context_saves_what_any_host_can_load() {
         saved
     });
     assert!(saved[1] == first.save() && saved[2] == saved[1], "a copy and a project keep everything");
-    let history = |saved: &[u8]| {
-        let json: Value = serde_json::from_slice(&saved[8..]).unwrap();
-        serde_json::from_str::<Vec<Value>>(json["fields"]["history"].as_str().unwrap()).unwrap().len()
-    };
+    let history = |saved: &[u8]| field(saved, "history").as_array().unwrap().len();
     assert_eq!((history(&saved[0]), history(&saved[2])), (0, 1), "a preset has no past");
+    let compared = |saved: &[u8]| serde_json::from_value::<[Option<Request>; 2]>(field(saved, "compared")).unwrap();
+    let compared = [&saved[0], &saved[2]].map(|saved| compared(saved));
+    assert_eq!(compared, [[None, None], [Some(request), None]], "a project keeps what is compared");
     drop(first);
     for saved in saved {
         let mut again = Instance::new();
