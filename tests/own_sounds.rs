@@ -97,7 +97,7 @@ fn what_only_makes_a_model_worse_is_not_kept() {
     let said = train(text(&own), &on);
     let end = said.lines().last().unwrap();
     assert!(end.starts_with("ended at step 8: ") && end.contains(", as --from is. "), "{said}");
-    assert!(end.ends_with("A smaller --learning-rate may better it"), "{said}");
+    assert!(end.ends_with("A smaller --learning-rate, with --fresh, may better it"), "{said}");
     let [before, after] = [&base, &own].map(|path| Model::load(path).unwrap());
     assert_eq!((after.weights, after.header.trained_steps), (before.weights, 0));
 }

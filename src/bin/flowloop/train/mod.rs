@@ -192,7 +192,9 @@ impl Train {
     fn ended(&self, trainer: &Trainer, aim: &Aim) -> String {
         let (step, output) = (trainer.step(), self.output.display());
         let (which, advice) = match trainer.best().filter(|best| best.step < step) {
-            Some(Judged { step: 0, .. }) => (", as --from is".into(), ". A smaller --learning-rate may better it"),
+            Some(Judged { step: 0, .. }) => {
+                (", as --from is".into(), ". A smaller --learning-rate, with --fresh, may better it")
+            }
             Some(best) => (format!(", as it was at its best, at step {}", best.step), ""),
             None => (String::new(), ""),
         };
